@@ -1,0 +1,1 @@
+"""Settings, catalogues, texts and logging: what every other room may read."""

@@ -1,0 +1,1 @@
+"""The GPU market: sources, ingest, history and what readers ask of it."""

@@ -1,0 +1,88 @@
+"""What cogs, cards' callers and web ask of the market. ``gpuscout.market.reader.MarketReader`` is the implementation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from gpuscout.market.models import History, PriceView, Quote, SeriesKey, SourceStatus
+
+RANGES: dict[str, timedelta] = {
+    "24h": timedelta(hours=24),
+    "7d": timedelta(days=7),
+    "30d": timedelta(days=30),
+    "90d": timedelta(days=90),
+    "1y": timedelta(days=365),
+    "2y": timedelta(days=730),
+}
+"""Ranges that a card offers."""
+
+
+class Market(Protocol):
+    """Read side of the market. All calls are cheap when warm (cached by data version)."""
+
+    async def version(self) -> int:
+        """Number that changes whenever stored market data changes; the key of every cache."""
+        ...
+
+    async def price(
+        self,
+        gpu: str,
+        *,
+        platform: str | None = None,
+        region: str | None = None,
+        verification: str = "any",
+        segment: str = "any",
+    ) -> PriceView:
+        """Current view of one model (slug). ``platform=None`` means the platform with the largest sample.
+
+        Raises:
+            MarketUnavailable: nothing fresh enough to show (or nothing at all yet).
+            UnknownSeries: there are data, but none for this combination.
+        """
+        ...
+
+    async def quotes(
+        self,
+        *,
+        gpu: str | None = None,
+        platform: str | None = None,
+        region: str | None = None,
+        segments: bool = False,
+        include_hidden: bool = False,
+    ) -> Sequence[Quote]:
+        """Current quotes, headline (verification any, segment any) unless *segments*; hidden ones are over 4 h old."""
+        ...
+
+    async def history(self, key: SeriesKey, start: datetime, end: datetime, points: int = 500) -> History:
+        """History of a series thinned to at most *points*, extremes kept. Empty points when nothing is stored."""
+        ...
+
+    async def rows_behind(self, key: SeriesKey, limit: int = 12) -> Sequence[Quote]:
+        """The newest stored raw rows of a series, newest first: the evidence behind a card."""
+        ...
+
+    async def known_gpus(self) -> Sequence[tuple[str, str, int]]:
+        """(slug, name, GPUs listed) of every model with a current quote, largest first; includes unknown names."""
+        ...
+
+    async def platforms(self) -> Sequence[str]:
+        """Slugs of platforms that have quotes."""
+        ...
+
+    async def regions(self) -> Sequence[str]:
+        """Regions that have quotes (``global`` first)."""
+        ...
+
+    async def sources(self) -> Sequence[SourceStatus]:
+        """Health of the sources."""
+        ...
+
+    async def next_poll_in(self) -> timedelta | None:
+        """Time until the next scheduled poll, or None when nothing is scheduled."""
+        ...
+
+    def freshness_interval(self) -> timedelta:
+        """The ingest interval that staleness bands are measured in."""
+        ...

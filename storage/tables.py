@@ -1,0 +1,227 @@
+"""The tables. Series tables use epoch seconds (UTC); all others aware datetimes.
+
+Raw quotes are clustered by time (an append log, cheap to write and to purge), rollups by series (cheap to read).
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    PrimaryKeyConstraint,
+    SmallInteger,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+
+from storage.types import BigIntId, UtcDateTime
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+Json = JSON().with_variant(JSONB(), "postgresql")
+
+# --- Market ---------------------------------------------------------------------------------------------------------
+
+source = Table(
+    "source",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("slug", String(32), nullable=False, unique=True),
+)
+
+series = Table(
+    "series",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("platform", String(32), nullable=False),
+    Column("gpu", String(80), nullable=False),
+    Column("region", String(64), nullable=False),
+    Column("tier", String(16), nullable=False),
+    Column("verification", String(16), nullable=False),
+    Column("segment", String(16), nullable=False),
+    UniqueConstraint("platform", "gpu", "region", "tier", "verification", "segment", name="uq_series_key"),
+    Index("ix_series_gpu", "gpu"),
+)
+
+market_update = Table(
+    "market_update",
+    metadata,
+    Column("id", BigIntId, primary_key=True, autoincrement=True),
+    Column("source_id", ForeignKey("source.id"), nullable=False),
+    Column("feed", String(16), nullable=False),  # which document of the source: v1, v2, …
+    Column("source_time_ms", BigInteger, nullable=False),  # epoch milliseconds, as the source says
+    Column("fetched_at", UtcDateTime, nullable=False),
+    Column("method", SmallInteger, nullable=False),
+    Column("read", Integer, nullable=False),
+    Column("rejected", Integer, nullable=False),
+    Column("stored", Integer, nullable=False),
+    # An update is stored once, however often it is read.
+    UniqueConstraint("source_id", "feed", "source_time_ms", name="uq_market_update_once"),
+)
+
+
+def _side_columns(side: str) -> list[Column[object]]:
+    return [
+        Column(f"{side}_count", Integer, nullable=False),
+        Column(f"{side}_median", Float),
+        Column(f"{side}_p10", Float),
+        Column(f"{side}_p90", Float),
+    ]
+
+
+quote = Table(
+    "quote",
+    metadata,
+    Column("ts", BigInteger, nullable=False),  # source time, epoch seconds
+    Column("series_id", ForeignKey("series.id"), nullable=False),
+    Column("source_id", ForeignKey("source.id"), nullable=False),
+    Column("update_id", ForeignKey("market_update.id"), nullable=False),
+    *_side_columns("rented"),
+    *_side_columns("available"),
+    *_side_columns("all"),
+    Column("demand", Float),
+    Column("flags", SmallInteger, nullable=False, server_default="0"),
+    PrimaryKeyConstraint("ts", "series_id", "source_id"),
+    sqlite_with_rowid=False,
+)
+
+
+def _rollup(name: str) -> Table:
+    """Rule of every column: docs/methodology.md, "Rollups"."""
+    return Table(
+        name,
+        metadata,
+        Column("series_id", ForeignKey("series.id"), nullable=False),
+        Column("ts", BigInteger, nullable=False),  # start of the bucket, epoch seconds
+        Column("samples", Integer, nullable=False),  # raw quotes behind the row
+        Column("price", Float),
+        Column("price_min", Float),
+        Column("price_max", Float),
+        Column("p10", Float),
+        Column("p90", Float),
+        Column("rented_price", Float),
+        Column("available_price", Float),
+        Column("rented", Float, nullable=False),  # mean GPUs rented
+        Column("total", Float, nullable=False),  # mean GPUs listed
+        Column("demand", Float),
+        PrimaryKeyConstraint("series_id", "ts"),
+        sqlite_with_rowid=False,
+    )
+
+
+rollup_hour = _rollup("rollup_hour")
+rollup_day = _rollup("rollup_day")
+
+rejected_item = Table(
+    "rejected_item",
+    metadata,
+    Column("id", BigIntId, primary_key=True, autoincrement=True),
+    Column("source_id", ForeignKey("source.id"), nullable=False),
+    Column("feed", String(16), nullable=False),
+    Column("seen_at", UtcDateTime, nullable=False),
+    Column("reason", String(200), nullable=False),
+    Column("sample", Text, nullable=False),  # the item as received, cut to 2,000 characters
+    Index("ix_rejected_item_seen_at", "seen_at"),
+)
+
+unknown_gpu = Table(
+    "unknown_gpu",
+    metadata,
+    Column("slug", String(80), primary_key=True),
+    Column("name", String(200), nullable=False),  # cleaned of markup and mentions
+    Column("source_id", ForeignKey("source.id"), nullable=False),
+    Column("first_seen", UtcDateTime, nullable=False),
+    Column("last_seen", UtcDateTime, nullable=False),
+    Column("times", Integer, nullable=False),
+)
+
+# --- Work -----------------------------------------------------------------------------------------------------------
+
+job = Table(
+    "job",
+    metadata,
+    Column("id", BigIntId, primary_key=True, autoincrement=True),
+    Column("kind", String(64), nullable=False),
+    Column("dedupe_key", String(200), unique=True),
+    Column("concurrency_key", String(200)),
+    Column("payload", Json, nullable=False),
+    Column("state", String(16), nullable=False),  # ready, running, done, dead
+    Column("run_at", UtcDateTime, nullable=False),
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("max_attempts", Integer, nullable=False),
+    Column("lease_until", UtcDateTime),
+    Column("lease_token", String(64)),
+    Column("last_error", String(1000)),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("finished_at", UtcDateTime),
+    Index("ix_job_state_run_at", "state", "run_at"),
+    Index("ix_job_concurrency_key_state", "concurrency_key", "state"),
+)
+
+lease = Table(
+    "lease",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("holder", String(64), nullable=False),
+    Column("fence", BigInteger, nullable=False),  # grows with every change of holder
+    Column("until", UtcDateTime, nullable=False),
+)
+
+# --- Small state ----------------------------------------------------------------------------------------------------
+
+data_version = Table(
+    "data_version",
+    metadata,
+    Column("name", String(32), primary_key=True),
+    Column("version", BigInteger, nullable=False),
+)
+
+app_state = Table(
+    "app_state",
+    metadata,
+    Column("key", String(100), primary_key=True),
+    Column("value", Json, nullable=False),
+    Column("updated_at", UtcDateTime, nullable=False),
+)
+
+# --- Discord and use ------------------------------------------------------------------------------------------------
+
+guild = Table(
+    "guild",
+    metadata,
+    Column("id", BigInteger, primary_key=True, autoincrement=False),
+    Column("joined_at", UtcDateTime, nullable=False),
+    Column("greeted_at", UtcDateTime),
+    Column("left_at", UtcDateTime),
+)
+
+usage_event = Table(
+    "usage_event",
+    metadata,
+    Column("id", BigIntId, primary_key=True, autoincrement=True),
+    Column("at", UtcDateTime, nullable=False),
+    Column("name", String(64), nullable=False),  # command, button or page
+    Column("surface", String(16), nullable=False),  # slash, mention, component, web, api
+    Column("outcome", String(32), nullable=False),  # ok, refused, error and the like
+    Column("latency_ms", Float),
+    Column("plan", String(16), nullable=False, server_default="free"),
+    Column("member_hash", String(32)),
+    Column("guild_hash", String(32)),
+    Column("locale", String(10)),
+    Index("ix_usage_event_at", "at"),
+)
