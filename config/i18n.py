@@ -1,0 +1,102 @@
+"""Texts, numbers and times in the reader's language.
+
+A text is written in English in the code and looked up in ``config/locales/<language>.po``, which is read as it
+is (no compiled catalogue is kept). Unknown languages and untranslated texts fall back to English.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from functools import lru_cache
+from pathlib import Path
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from babel import Locale
+from babel.dates import format_datetime, format_timedelta
+from babel.messages.pofile import read_po
+from babel.numbers import format_currency, format_decimal, format_percent
+
+DEFAULT_LOCALE = "en-US"
+LOCALES_DIR = Path(__file__).parent / "locales"
+
+
+class Text:
+    """One reader's language: callable for texts, with methods for numbers and times."""
+
+    def __init__(self, locale: str, messages: dict[str, str]) -> None:
+        self.locale = locale
+        self._messages = messages
+        self._babel = Locale.parse(locale, sep="-")
+
+    def __call__(self, message: str, /, **values: object) -> str:
+        """*message* in the reader's language, with ``{name}`` fields filled from *values*."""
+        text = self._messages.get(message, message)
+        return text.format(**values) if values else text
+
+    def number(self, value: float, digits: int = 0) -> str:
+        """A plain number with grouping and exactly *digits* decimals."""
+        pattern = "#,##0" + ("." + "0" * digits if digits else "")
+        return format_decimal(value, format=pattern, locale=self._babel)
+
+    def money(self, usd: float, per: str | None = None) -> str:
+        """US dollars: two decimals from $1, three below (a cent is 16 % of a $0.06 card). *per* is a unit such as ``h``.
+
+        A trailing zero in the third decimal is left out.
+        """
+        pattern: str = self._babel.currency_formats["standard"].pattern
+        if abs(usd) < 1 and round(usd, 3) != round(usd, 2):
+            pattern = pattern.replace("0.00", "0.000")
+        text = format_currency(usd, "USD", format=pattern, locale=self._babel, currency_digits=False)
+        return f"{text}/{per}" if per else text
+
+    def percent(self, ratio: float, digits: int = 0, signed: bool = False) -> str:
+        """A ratio as a percentage; *signed* puts a plus before a gain."""
+        pattern: str = self._babel.percent_formats[None].pattern
+        if digits:
+            pattern = pattern.replace("#,##0", "#,##0." + "0" * digits)
+        text = format_percent(ratio, format=pattern, locale=self._babel)
+        return f"+{text}" if signed and round(ratio, digits + 2) > 0 else text
+
+    def duration(self, span: timedelta) -> str:
+        """Rough length in the largest fitting unit, e.g. ``12 min``."""
+        return format_timedelta(span, granularity="second", threshold=0.99, format="short", locale=self._babel)
+
+    def datetime(self, at: datetime, tz: str = "UTC") -> str:
+        """Date and time in the zone *tz* (unknown zones: UTC), with the zone's name."""
+        try:
+            zone = ZoneInfo(tz)
+        except (ZoneInfoNotFoundError, ValueError):
+            zone = ZoneInfo("UTC")
+        return format_datetime(at.astimezone(zone), "d MMM y, HH:mm zzz", locale=self._babel)
+
+
+@lru_cache(maxsize=1)
+def available_locales() -> tuple[str, ...]:
+    """Languages that have a catalogue, besides English."""
+    return tuple(sorted(path.stem for path in LOCALES_DIR.glob("*.po")))
+
+
+@lru_cache(maxsize=16)
+def _messages(language: str) -> dict[str, str]:
+    path = LOCALES_DIR / f"{language}.po"
+    with path.open("rb") as file:
+        catalogue = read_po(file, locale=language)
+    return {
+        message.id: message.string
+        for message in catalogue
+        if isinstance(message.id, str) and isinstance(message.string, str) and message.id and message.string
+    }
+
+
+@lru_cache(maxsize=64)
+def translator_for(locale: str | None) -> Text:
+    """The texts of *locale* as Discord names it (``de``, ``en-GB``); English where there is no catalogue."""
+    name = locale or DEFAULT_LOCALE
+    language = name.split("-")[0].lower()
+    if language in available_locales():
+        return Text(language, _messages(language))
+    return Text("en-GB" if name == "en-GB" else DEFAULT_LOCALE, {})
+
+
+Translate = Callable[..., str]
