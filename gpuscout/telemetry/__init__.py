@@ -1,0 +1,1 @@
+"""Metrics, event-loop delay and usage events: how the operator sees the program from outside."""
