@@ -1,0 +1,1 @@
+"""GPUScout: what GPUs should earn, where, and at what price."""

@@ -1,0 +1,379 @@
+"""Draws a chart: :class:`ChartSpec` in, image bytes out.
+
+Pure and deterministic: equal specs give equal bytes, whatever was drawn before. Uses
+matplotlib's ``Figure`` and Agg, never pyplot. It takes tens of milliseconds and holds
+the interpreter, so servers call it through :class:`gpuscout.charts.ChartRenderer`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import matplotlib
+import numpy as np
+
+from gpuscout.charts import theme
+from gpuscout.charts.axes import ValueAxis, time_ticks, value_axis
+from gpuscout.charts.canvas import Points, Sheet, text_width
+from gpuscout.charts.formatting import format_moment, format_value, resolve_zone
+from gpuscout.charts.layout import Box, shorten, spread
+from gpuscout.charts.model import ChartPanel, ChartSpec, Values
+from gpuscout.charts.segments import Trace, common_gaps, traces
+
+_EDGE = 44.0
+_TITLE_BASE = 812.0
+_SUBTITLE_BASE = 752.0
+_PLOT_TOP = 694.0
+_PLOT_BOTTOM = 148.0
+_TICK_BASE = 96.0
+_FOOTER_BASE = 34.0
+_LOWER_HEIGHT = 136.0
+_PANEL_SPACE = 60.0
+_AXIS_SPACE = 20.0
+_LABEL_SPACE = 26.0
+_LABEL_ROOM = 460.0
+_WORD_SPACE = 14.0
+_LABEL_LINE = 46.0
+_LABEL_PAIR = 100.0
+
+
+@dataclass(frozen=True, slots=True)
+class _EndLabel:
+    """What is written at the end of a line: its name and, if it is current, its last value."""
+
+    name: str
+    value: str
+    color: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Plot:
+    """A panel made ready to draw."""
+
+    panel: ChartPanel
+    traces: tuple[Trace, ...]
+    gaps: tuple[tuple[float, float], ...]
+    axis: ValueAxis
+    labels: tuple[_EndLabel, ...]
+    lower: bool
+
+    @property
+    def empty(self) -> bool:
+        return not any(trace.runs for trace in self.traces)
+
+    @property
+    def has_band(self) -> bool:
+        return any(trace.series.low is not None for trace in self.traces)
+
+
+def render(spec: ChartSpec) -> bytes:
+    """The chart as a 1600x900 image in ``spec.format``; equal specs give equal bytes."""
+    with matplotlib.rc_context(theme.RC):
+        return compose(spec).encode(spec.format)
+
+
+def compose(spec: ChartSpec) -> Sheet:
+    """The chart as a sheet of artists, not yet drawn."""
+    plots = [_prepare(panel, spec, index) for index, panel in enumerate(spec.panels)]
+    boxes = _boxes(plots)
+    sheet = Sheet()
+    _header(sheet, spec, plots)
+    _footer(sheet, spec)
+    for plot, box in zip(plots, boxes, strict=True):
+        _grid(sheet, plot, box)
+        _gaps(sheet, plot, box, spec)
+        _lines(sheet, plot, box, spec)
+        _end_labels(sheet, plot, box, spec)
+    _time_axis(sheet, boxes[-1], spec)
+    return sheet
+
+
+def _prepare(panel: ChartPanel, spec: ChartSpec, index: int) -> _Plot:
+    lower = index > 0
+    cut = traces(panel, spec)
+    shown = [
+        value
+        for trace in cut
+        for column in (trace.series.values, trace.series.low, trace.series.high)
+        if column is not None
+        for value in (column[i] for i in trace.indices)
+        if value is not None
+    ]
+    low, high = (min(shown), max(shown)) if shown else (0.0, 1.0)
+    full = panel.unit == "ratio" and (lower or not shown) and 0 <= low and high <= 1
+    axis = value_axis(low, high, panel.unit, spec.locale, max_ticks=3 if lower else 5, full_ratio=full)
+    # The small panel goes on with the colours, so that no colour means two things.
+    first = sum(len(above.series) for above in spec.panels[:index])
+    labels = tuple(
+        _end_label(trace, spec, panel.unit, theme.PALETTE[(first + number) % len(theme.PALETTE)])
+        for number, trace in enumerate(cut)
+    )
+    return _Plot(panel, cut, common_gaps(cut), axis, labels, lower)
+
+
+def _end_label(trace: Trace, spec: ChartSpec, unit: str, color: str) -> _EndLabel:
+    value = ""
+    if trace.runs:
+        last = trace.runs[-1][-1]
+        number = trace.series.values[last]
+        # A line that ended long before the chart does has no present value.
+        if number is not None and spec.end - trace.series.times[last] <= spec.gap_seconds:
+            value = format_value(number, unit, spec.locale)
+    return _EndLabel(trace.series.label, value, color)
+
+
+def _in_pairs(plot: _Plot, height: float) -> bool:
+    """Whether the end labels have room for the value above the name."""
+    return len(plot.labels) <= 3 and len(plot.labels) * _LABEL_PAIR <= height
+
+
+def _boxes(plots: list[_Plot]) -> list[Box]:
+    lower = len(plots) > 1
+    main_bottom = _PLOT_BOTTOM + (_LOWER_HEIGHT + _PANEL_SPACE if lower else 0)
+    ticks = [text_width(tick.text, theme.TICK_TEXT) for plot in plots for tick in plot.axis.ticks]
+    left = _EDGE + max(ticks, default=0) + _AXIS_SPACE
+    heights = (_PLOT_TOP - main_bottom, _LOWER_HEIGHT)
+    widths = [_label_width(plot, height) for plot, height in zip(plots, heights, strict=False)]
+    right = theme.WIDTH - _EDGE - _LABEL_SPACE - min(max(widths), _LABEL_ROOM)
+    boxes = [Box(left, main_bottom, right, _PLOT_TOP)]
+    if lower:
+        boxes.append(Box(left, _PLOT_BOTTOM, right, _PLOT_BOTTOM + _LOWER_HEIGHT))
+    return boxes
+
+
+def _label_width(plot: _Plot, height: float) -> float:
+    widths = [0.0]
+    for label in plot.labels:
+        name = text_width(label.name, theme.LABEL_TEXT)
+        if _in_pairs(plot, height):
+            widths += [name, text_width(label.value, theme.VALUE_TEXT, strong=True)]
+        else:
+            value = text_width(label.value, theme.LABEL_TEXT, strong=True)
+            widths.append(name + (value + _WORD_SPACE if label.value else 0))
+    return max(widths)
+
+
+def _header(sheet: Sheet, spec: ChartSpec, plots: list[_Plot]) -> None:
+    right = theme.WIDTH - _EDGE
+    if spec.badge:
+        badge = shorten(spec.badge, 520, lambda text: text_width(text, theme.BADGE_TEXT, strong=True))
+        width = text_width(badge, theme.BADGE_TEXT, strong=True)
+        middle = _TITLE_BASE + theme.TITLE_TEXT * 0.3636
+        sheet.pill(Box(right - width - 40, middle - 29, right, middle + 29), theme.BADGE)
+        sheet.text(
+            right - width - 20, middle, badge, theme.BADGE_TEXT, theme.BADGE_INK, strong=True, middle=True
+        )
+        right -= width + 40 + 28
+    size = float(theme.TITLE_TEXT)
+    room = right - _EDGE
+    natural = text_width(spec.title, size, strong=True)
+    if natural > room:
+        size = max(float(theme.VALUE_TEXT), size * room / natural // 1)
+    title = shorten(spec.title, room, lambda text: text_width(text, size, strong=True))
+    sheet.text(_EDGE, _TITLE_BASE, title, size, theme.TEXT, strong=True)
+
+    left_of_key = _key(sheet, spec, plots)
+    subtitle = shorten(
+        spec.subtitle, left_of_key - 32 - _EDGE, lambda text: text_width(text, theme.SUBTITLE_TEXT)
+    )
+    sheet.text(_EDGE, _SUBTITLE_BASE, subtitle, theme.SUBTITLE_TEXT, theme.MUTED)
+
+
+def _key(sheet: Sheet, spec: ChartSpec, plots: list[_Plot]) -> float:
+    """Explains band and hatching at the right of the subtitle; returns where that begins."""
+    right = theme.WIDTH - _EDGE
+    size = float(theme.LABEL_TEXT)
+    swatch = Box(0, _SUBTITLE_BASE - 4, 44, _SUBTITLE_BASE + 30)
+    entries: list[tuple[str, str | None]] = []
+    if any(plot.gaps and not plot.empty for plot in plots):
+        entries.append((spec.missing_note or spec.labels.no_data, None))
+    for plot in plots:
+        colors = [
+            label.color
+            for label, trace in zip(plot.labels, plot.traces, strict=True)
+            if trace.series.low is not None
+        ]
+        if colors:
+            entries.append((spec.labels.band, colors[0]))
+            break
+    for text, color in entries:
+        note = shorten(text, 420, lambda part: text_width(part, size))
+        left = right - text_width(note, size) - 14 - swatch.width
+        box = Box(left, swatch.bottom, left + swatch.width, swatch.top)
+        if color is None:
+            sheet.hatch(box)
+        else:
+            sheet.fill([_rectangle(box)], color, 2 * theme.BAND_ALPHA, box)
+        sheet.text(box.right + 14, _SUBTITLE_BASE, note, size, theme.MUTED)
+        right = left - 36
+    return right + 36 if entries else right
+
+
+def _footer(sheet: Sheet, spec: ChartSpec) -> None:
+    size = float(theme.FOOTER_TEXT)
+    moment = format_moment(spec.as_of, resolve_zone(spec.timezone), spec.locale)
+    when = f"{spec.labels.as_of} {moment}"
+    right = theme.WIDTH - _EDGE
+    sheet.text(right, _FOOTER_BASE, when, size, theme.MUTED, align="right")
+    room = right - text_width(when, size) - 40 - _EDGE
+    source = shorten(f"{spec.labels.source}: {spec.source}", room, lambda text: text_width(text, size))
+    sheet.text(_EDGE, _FOOTER_BASE, source, size, theme.MUTED)
+
+
+def _grid(sheet: Sheet, plot: _Plot, box: Box) -> None:
+    for tick in plot.axis.ticks:
+        y = float(round(_y(tick.at, plot.axis, box)))
+        sheet.line(np.array([[box.left, y], [box.right, y]]), theme.GRID, theme.GRID_LINE, order=0)
+        if plot.empty:
+            # Without a measurement there is no scale to write.
+            continue
+        sheet.text(
+            box.left - _AXIS_SPACE, y, tick.text, theme.TICK_TEXT, theme.MUTED, align="right", middle=True
+        )
+
+
+def _time_axis(sheet: Sheet, box: Box, spec: ChartSpec) -> None:
+    size = float(theme.TICK_TEXT)
+    before = -np.inf
+    for tick in time_ticks(spec.start, spec.end, resolve_zone(spec.timezone), spec.locale):
+        half = text_width(tick.text, size) / 2
+        x = min(max(_x(tick.at, spec, box), _EDGE + half), theme.WIDTH - _EDGE - half)
+        if x - half < before + 24:
+            continue
+        sheet.text(x, _TICK_BASE, tick.text, size, theme.MUTED, align="center")
+        before = x + half
+
+
+def _gaps(sheet: Sheet, plot: _Plot, box: Box, spec: ChartSpec) -> None:
+    if plot.empty:
+        note = spec.missing_note or spec.labels.no_data
+        sheet.text(
+            (box.left + box.right) / 2,
+            (box.bottom + box.top) / 2,
+            shorten(note, box.width - 40, lambda text: text_width(text, theme.SUBTITLE_TEXT)),
+            theme.SUBTITLE_TEXT,
+            theme.MUTED,
+            align="center",
+            middle=True,
+        )
+        return
+    for start, end in plot.gaps:
+        sheet.hatch(Box(_x(start, spec, box), box.bottom, _x(end, spec, box), box.top))
+
+
+def _lines(sheet: Sheet, plot: _Plot, box: Box, spec: ChartSpec) -> None:
+    # Emphasised lines come last and lie on top.
+    order = sorted(range(len(plot.traces)), key=lambda index: plot.traces[index].series.emphasis)
+    for index in order:
+        trace, color = plot.traces[index], plot.labels[index].color
+        if not trace.runs:
+            continue
+        runs = [_points(trace, run, trace.series.values, plot.axis, box, spec) for run in trace.runs]
+        if trace.series.low is not None and trace.series.high is not None:
+            bands = _bands(trace, plot.axis, box, spec)
+            if bands:
+                sheet.fill(bands, color, theme.BAND_ALPHA, box)
+        elif plot.lower:
+            areas = [_area(run, box.bottom) for run in runs if len(run) > 1]
+            if areas:
+                sheet.fill(areas, color, theme.AREA_ALPHA, box)
+        strokes = [run for run in runs if len(run) > 1]
+        if strokes:
+            width = theme.LINE_EMPHASIS if trace.series.emphasis else theme.LINE
+            clip = Box(box.left, box.bottom - width, box.right + width, box.top + width)
+            sheet.line(_joined(strokes), color, width, clip, order=3.2 if trace.series.emphasis else 3)
+        # The last point carries the label; a point alone has no line to be seen by.
+        dots = [run[0] for run in runs if len(run) == 1]
+        if len(runs[-1]) > 1:
+            dots.append(runs[-1][-1])
+        sheet.dots(np.array(dots), color, theme.DOT * (1.25 if trace.series.emphasis else 1))
+
+
+def _end_labels(sheet: Sheet, plot: _Plot, box: Box, spec: ChartSpec) -> None:
+    shown = [index for index, trace in enumerate(plot.traces) if trace.runs]
+    pairs = _in_pairs(plot, box.height)
+    ends: list[tuple[float, float]] = []
+    for index in shown:
+        trace = plot.traces[index]
+        last = trace.runs[-1][-1]
+        x, y = _points(trace, (last,), trace.series.values, plot.axis, box, spec)[0]
+        ends.append((float(x), float(y)))
+    pitch = _LABEL_PAIR if pairs else _LABEL_LINE
+    inset = 0.5 * pitch - 20
+    placed = spread([y for _, y in ends], pitch, box.bottom + inset, box.top - inset)
+    left = box.right + _LABEL_SPACE
+    room = theme.WIDTH - _EDGE - left
+    for index, (x, y), middle in zip(shown, ends, placed, strict=True):
+        label = plot.labels[index]
+        if abs(middle - y) > 14 and box.right - x < 40:
+            leader = np.array([[x + 10, y], [left - 6, middle]])
+            sheet.line(leader, label.color, 1.0 * theme.SCALE, alpha=0.7, order=2.5)
+        if pairs and label.value:
+            sheet.text(left, middle + 4, label.value, theme.VALUE_TEXT, label.color, strong=True)
+            sheet.text(left, middle - 36, _fit(label.name, room), theme.LABEL_TEXT, theme.MUTED)
+            continue
+        used = 0.0
+        if label.value:
+            used = text_width(label.value, theme.LABEL_TEXT, strong=True) + _WORD_SPACE
+            sheet.text(left, middle, label.value, theme.LABEL_TEXT, label.color, strong=True, middle=True)
+        sheet.text(
+            left + used, middle, _fit(label.name, room - used), theme.LABEL_TEXT, label.color, middle=True
+        )
+
+
+def _fit(text: str, room: float) -> str:
+    return shorten(text, room, lambda part: text_width(part, theme.LABEL_TEXT))
+
+
+def _x(moment: float, spec: ChartSpec, box: Box) -> float:
+    return box.left + (moment - spec.start) / (spec.end - spec.start) * box.width
+
+
+def _y(value: float, axis: ValueAxis, box: Box) -> float:
+    return box.bottom + (value - axis.low) / (axis.high - axis.low) * box.height
+
+
+def _points(
+    trace: Trace, run: tuple[int, ...], column: Values, axis: ValueAxis, box: Box, spec: ChartSpec
+) -> Points:
+    indices = list(run)
+    times = np.array([trace.series.times[i] for i in indices])
+    values = np.array([column[i] for i in indices], dtype=np.float64)
+    x = box.left + (times - spec.start) / (spec.end - spec.start) * box.width
+    y = box.bottom + (values - axis.low) / (axis.high - axis.low) * box.height
+    return np.column_stack((x, y))
+
+
+def _bands(trace: Trace, axis: ValueAxis, box: Box, spec: ChartSpec) -> list[Points]:
+    low, high = trace.series.low, trace.series.high
+    assert low is not None and high is not None
+    outlines = []
+    for run in trace.runs:
+        piece: list[int] = []
+        for index in (*run, None):
+            if index is not None and low[index] is not None and high[index] is not None:
+                piece.append(index)
+                continue
+            if len(piece) > 1:
+                above = _points(trace, tuple(piece), high, axis, box, spec)
+                below = _points(trace, tuple(piece), low, axis, box, spec)
+                outlines.append(np.concatenate((above, below[::-1])))
+            piece = []
+    return outlines
+
+
+def _area(run: Points, bottom: float) -> Points:
+    foot = np.array([[run[-1, 0], bottom], [run[0, 0], bottom]])
+    return np.concatenate((run, foot))
+
+
+def _joined(runs: list[Points]) -> Points:
+    pause = np.full((1, 2), np.nan)
+    parts = [part for run in runs for part in (pause, run)]
+    return np.concatenate(parts[1:])
+
+
+def _rectangle(box: Box) -> Points:
+    return np.array(
+        [[box.left, box.bottom], [box.right, box.bottom], [box.right, box.top], [box.left, box.top]]
+    )
