@@ -17,6 +17,9 @@ from gpuscout.charts.formatting import (
 
 MAX_TICKS = 5
 
+#: Ordinal of a Monday; weekly ticks fall on Mondays.
+_FIRST_MONDAY = 1
+
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 _CLOCK_STEPS = (
     *(minutes * _MINUTE for minutes in (1, 2, 5, 10, 15, 30)),
@@ -94,9 +97,7 @@ def _ticks(low: float, high: float, step: float, unit: str, locale: str) -> tupl
     decimals = next((d for d in range(5) if abs(round(scaled, d) - scaled) < 1e-9 * scaled), 5)
     if unit == "usd_per_hour" and (decimals > 0 or high < 10):
         decimals = max(decimals, 2)
-    return tuple(
-        Tick(value, format_value(value, unit, locale, decimals)) for value in _multiples(low, high, step)
-    )
+    return tuple(Tick(value, format_value(value, unit, locale, decimals)) for value in _multiples(low, high, step))
 
 
 def time_ticks(
@@ -111,14 +112,10 @@ def time_ticks(
     first, last = local_time(start, zone), local_time(end, zone)
     for moments in _candidates(first, last, end - start, max_ticks):
         inside = [
-            (stamp, moment)
-            for moment in moments
-            if start <= (stamp := moment.replace(tzinfo=zone).timestamp()) <= end
+            (stamp, moment) for moment in moments if start <= (stamp := moment.replace(tzinfo=zone).timestamp()) <= end
         ]
         if len(inside) <= max_ticks:
-            return tuple(
-                Tick(stamp, _time_text(moment, moments, locale)) for stamp, moment in _distinct(inside)
-            )
+            return tuple(Tick(stamp, _time_text(moment, moments, locale)) for stamp, moment in _distinct(inside))
     return ()
 
 
@@ -127,18 +124,17 @@ def _candidates(first: datetime, last: datetime, span: float, max_ticks: int) ->
     longest = max_ticks + 2
     begin, stop = first.replace(tzinfo=None), last.replace(tzinfo=None)
     midnight = begin.replace(hour=0, minute=0, second=0, microsecond=0)
-    lists: list[list[datetime]] = []
-    for seconds in _CLOCK_STEPS:
-        if span / seconds <= longest:
-            lists.append(_series(midnight, stop, timedelta(seconds=seconds), begin))
+    lists = [
+        _series(midnight, stop, timedelta(seconds=seconds), begin)
+        for seconds in _CLOCK_STEPS
+        if span / seconds <= longest
+    ]
     for days in _DAY_STEPS:
         if span / (days * _DAY) <= longest:
             # Counting days from a fixed one keeps ticks in place while the range moves on.
-            offset = (midnight - datetime(1970, 1, 5)).days % days
+            offset = (midnight.toordinal() - _FIRST_MONDAY) % days
             lists.append(_series(midnight - timedelta(days=offset), stop, timedelta(days=days), begin))
-    for months in _MONTH_STEPS:
-        if span / (months * 28 * _DAY) <= longest:
-            lists.append(_months(begin, stop, months))
+    lists += [_months(begin, stop, months) for months in _MONTH_STEPS if span / (months * 28 * _DAY) <= longest]
     return lists
 
 
@@ -154,8 +150,9 @@ def _series(anchor: datetime, stop: datetime, step: timedelta, begin: datetime) 
 
 def _months(begin: datetime, stop: datetime, step: int) -> list[datetime]:
     index = (begin.year * 12 + begin.month - 1) // step * step
-    found = []
-    while (moment := datetime(index // 12, index % 12 + 1, 1)) <= stop:
+    found: list[datetime] = []
+    midnight = begin.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    while (moment := midnight.replace(year=index // 12, month=index % 12 + 1)) <= stop:
         found.append(moment)
         index += step
     return found

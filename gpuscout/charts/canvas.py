@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from functools import cache
+from typing import Literal
 
 import numpy as np
 from matplotlib.artist import Artist
@@ -14,8 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import FancyBboxPatch, Rectangle
 from matplotlib.text import Text
-from matplotlib.transforms import IdentityTransform, TransformedBbox
-from matplotlib.transforms import Bbox
+from matplotlib.transforms import Bbox, IdentityTransform
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -46,9 +46,9 @@ class Sheet:
         color: str,
         *,
         strong: bool = False,
-        align: str = "left",
+        align: Literal["left", "center", "right"] = "left",
         middle: bool = False,
-    ) -> Text:
+    ) -> None:
         """Text on its baseline at ``y``, or centred on the height of its capitals when ``middle``."""
         if middle:
             # Inter's capitals are 0.727 em high.
@@ -64,7 +64,7 @@ class Sheet:
             # A dollar sign is money here, never the start of a formula.
             parse_math=False,
         )
-        return self._add(artist)
+        self._add(artist)
 
     def line(
         self,
@@ -75,7 +75,7 @@ class Sheet:
         *,
         alpha: float = 1.0,
         order: float = 3,
-    ) -> Line2D:
+    ) -> None:
         """An open line; rows with NaN interrupt it."""
         artist = Line2D(
             points[:, 0],
@@ -87,9 +87,9 @@ class Sheet:
             solid_capstyle="butt",
             zorder=order,
         )
-        return self._add(artist, clip)
+        self._add(artist, clip)
 
-    def dots(self, points: Points, color: str, radius: float, order: float = 4) -> Line2D:
+    def dots(self, points: Points, color: str, radius: float, order: float = 4) -> None:
         """Discs with a thin rim in the colour of the ground, so that they stand off from lines."""
         artist = Line2D(
             points[:, 0],
@@ -102,16 +102,16 @@ class Sheet:
             markeredgewidth=theme.SCALE,
             zorder=order,
         )
-        return self._add(artist)
+        self._add(artist)
 
-    def fill(self, outlines: Sequence[Points], color: str, alpha: float, clip: Box) -> PolyCollection:
+    def fill(self, outlines: Sequence[Points], color: str, alpha: float, clip: Box) -> None:
         """Closed areas without a rim."""
         artist = PolyCollection(
             list(outlines), facecolors=color, edgecolors="none", linewidths=0, alpha=alpha, zorder=2
         )
-        return self._add(artist, clip)
+        self._add(artist, clip)
 
-    def hatch(self, box: Box) -> Rectangle:
+    def hatch(self, box: Box) -> None:
         """A faintly hatched area: nothing was measured here."""
         artist = Rectangle(
             (box.left, box.bottom),
@@ -124,9 +124,9 @@ class Sheet:
             zorder=1,
         )
         artist.set_hatch_linewidth(1.5 * theme.SCALE)
-        return self._add(artist)
+        self._add(artist)
 
-    def pill(self, box: Box, color: str) -> FancyBboxPatch:
+    def pill(self, box: Box, color: str) -> None:
         """A filled box with round corners."""
         artist = FancyBboxPatch(
             (box.left, box.bottom),
@@ -137,18 +137,17 @@ class Sheet:
             edgecolor="none",
             linewidth=0,
         )
-        return self._add(artist)
+        self._add(artist)
 
-    def _add(self, artist: Artist, clip: Box | None = None) -> Artist:
+    def _add(self, artist: Artist, clip: Box | None = None) -> None:
         artist.set_transform(IdentityTransform())
         self.figure.add_artist(artist, clip=False)
         if clip is not None:
             artist.set_clip_box(Bbox.from_extents(clip.left, clip.bottom, clip.right, clip.top))
-        return artist
 
     def encode(self, image_format: ImageFormat) -> bytes:
         """Draws and encodes; no metadata, so that equal sheets give equal bytes."""
-        self.canvas.draw()
+        self.canvas.draw()  # type: ignore[no-untyped-call]
         return encode(self.canvas, image_format)
 
 
@@ -160,7 +159,8 @@ def encode(canvas: FigureCanvasAgg, image_format: ImageFormat) -> bytes:
     exceed ``MAX_BYTES``; they get fewer colours and, as WebP, in the end some loss.
     """
     width, height = canvas.get_width_height(physical=True)
-    pixels = Image.frombuffer("RGBA", (width, height), canvas.buffer_rgba(), "raw", "RGBA", 0, 1).convert("RGB")
+    buffer = canvas.buffer_rgba()  # type: ignore[no-untyped-call]
+    pixels = Image.frombuffer("RGBA", (width, height), buffer, "raw", "RGBA", 0, 1).convert("RGB")
     data = b""
     for colours in (128, 64):
         flat = pixels.quantize(colours, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
@@ -188,10 +188,13 @@ def _save(image: Image.Image, container: str, **options: int) -> bytes:
 
 @cache
 def _ruler() -> RendererAgg:
-    return RendererAgg(8, 8, theme.DPI)
+    return RendererAgg(8, 8, theme.DPI)  # type: ignore[no-untyped-call]
 
 
 def text_width(text: str, size: float, *, strong: bool = False) -> float:
     """Width in pixels of a line of text as :meth:`Sheet.text` sets it."""
     properties = theme.font(size, strong=strong)
-    return float(_ruler().get_text_width_height_descent(plain(text), properties, ismath=False)[0])
+    width, _, _ = _ruler().get_text_width_height_descent(  # type: ignore[no-untyped-call]
+        plain(text), properties, ismath=False
+    )
+    return float(width)

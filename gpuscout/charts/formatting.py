@@ -8,7 +8,7 @@ from functools import lru_cache
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from babel import Locale, UnknownLocaleError
-from babel.dates import format_date, format_skeleton, format_time
+from babel.dates import format_date, format_skeleton, format_time, get_timezone_name
 from babel.numbers import NumberPattern
 
 # CLDR puts no-break and narrow spaces inside of numbers and times; chart fonts and
@@ -42,7 +42,7 @@ def local_time(moment: float, zone: ZoneInfo) -> datetime:
 @lru_cache(maxsize=128)
 def _pattern(tag: str, kind: str, decimals: int) -> NumberPattern:
     locale = resolve_locale(tag)
-    source = {
+    source: NumberPattern = {
         "usd": locale.currency_formats["standard"],
         "percent": locale.percent_formats[None],
         "number": locale.decimal_formats[None],
@@ -100,14 +100,18 @@ def format_moment(moment: float, zone: ZoneInfo, locale: str) -> str:
     """Date, time and zone, e.g. ``Dec 7, 2025, 2:00 PM UTC``."""
     local = local_time(moment, zone)
     day = format_date(local, "medium", locale=resolve_locale(locale)).translate(_SPACES)
-    return f"{day}, {format_clock(local, locale)} {zone_name(local)}"
+    return f"{day}, {format_clock(local, locale)} {zone_name(local, locale)}"
 
 
-def zone_name(moment: datetime) -> str:
-    """Short name of the zone at that time: its abbreviation, or the offset where it has none."""
-    name = moment.tzname() or "UTC"
-    if name.isalpha():
-        return name
+def zone_name(moment: datetime, locale: str) -> str:
+    """Short name of the zone at that time: the locale's, the usual abbreviation, or the offset."""
+    usual = moment.tzname() or "UTC"
+    if usual in ("UTC", "GMT"):
+        return usual
+    spoken = get_timezone_name(moment, width="short", locale=resolve_locale(locale))
+    for name in (spoken, usual):
+        if name.isalpha() and len(name) <= 5:
+            return name
     offset = moment.utcoffset()
     minutes = int(offset.total_seconds() // 60) if offset else 0
     hours, rest = divmod(abs(minutes), 60)

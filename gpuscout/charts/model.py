@@ -165,10 +165,10 @@ class ChartSpec:
             raise ValueError("gap_seconds must be positive")
         if self.format not in _FORMATS:
             raise ValueError(f"unknown format {self.format!r}; webp or png")
-        zone = resolve_zone(self.timezone)
+        resolve_zone(self.timezone)
         resolve_locale(self.locale)
         for moment in (self.start, self.end, self.as_of):
-            _check_calendar(moment, zone)
+            _check_calendar(moment)
 
     def cache_key(self) -> str:
         """Hex digest of everything that decides the image; equal specs, equal keys, in any process."""
@@ -197,12 +197,12 @@ class ChartSpec:
 
 def _check_text(name: str, value: object) -> None:
     if not isinstance(value, str):
-        raise ValueError(f"{name} must be text")
+        raise TypeError(f"{name} must be text")
     if len(value) > MAX_TEXT:
         raise ValueError(f"{name} is longer than {MAX_TEXT} characters")
 
 
-def _check_calendar(moment: float, zone: object) -> None:
+def _check_calendar(moment: float) -> None:
     # Years 1970 to 2200 keep every later date computation inside of datetime's range.
     if not 0 <= moment <= 7_258_118_400:
         raise ValueError(f"time {moment} is not an epoch second between 1970 and 2200")

@@ -100,7 +100,7 @@ def _prepare(panel: ChartPanel, spec: ChartSpec, index: int) -> _Plot:
         if value is not None
     ]
     low, high = (min(shown), max(shown)) if shown else (0.0, 1.0)
-    full = panel.unit == "ratio" and (lower or not shown) and 0 <= low and high <= 1
+    full = panel.unit == "ratio" and (lower or not shown) and low >= 0 and high <= 1
     axis = value_axis(low, high, panel.unit, spec.locale, max_ticks=3 if lower else 5, full_ratio=full)
     # The small panel goes on with the colours, so that no colour means two things.
     first = sum(len(above.series) for above in spec.panels[:index])
@@ -160,9 +160,7 @@ def _header(sheet: Sheet, spec: ChartSpec, plots: list[_Plot]) -> None:
         width = text_width(badge, theme.BADGE_TEXT, strong=True)
         middle = _TITLE_BASE + theme.TITLE_TEXT * 0.3636
         sheet.pill(Box(right - width - 40, middle - 29, right, middle + 29), theme.BADGE)
-        sheet.text(
-            right - width - 20, middle, badge, theme.BADGE_TEXT, theme.BADGE_INK, strong=True, middle=True
-        )
+        sheet.text(right - width - 20, middle, badge, theme.BADGE_TEXT, theme.BADGE_INK, strong=True, middle=True)
         right -= width + 40 + 28
     size = float(theme.TITLE_TEXT)
     room = right - _EDGE
@@ -173,9 +171,7 @@ def _header(sheet: Sheet, spec: ChartSpec, plots: list[_Plot]) -> None:
     sheet.text(_EDGE, _TITLE_BASE, title, size, theme.TEXT, strong=True)
 
     left_of_key = _key(sheet, spec, plots)
-    subtitle = shorten(
-        spec.subtitle, left_of_key - 32 - _EDGE, lambda text: text_width(text, theme.SUBTITLE_TEXT)
-    )
+    subtitle = shorten(spec.subtitle, left_of_key - 32 - _EDGE, lambda text: text_width(text, theme.SUBTITLE_TEXT))
     sheet.text(_EDGE, _SUBTITLE_BASE, subtitle, theme.SUBTITLE_TEXT, theme.MUTED)
 
 
@@ -189,9 +185,7 @@ def _key(sheet: Sheet, spec: ChartSpec, plots: list[_Plot]) -> float:
         entries.append((spec.missing_note or spec.labels.no_data, None))
     for plot in plots:
         colors = [
-            label.color
-            for label, trace in zip(plot.labels, plot.traces, strict=True)
-            if trace.series.low is not None
+            label.color for label, trace in zip(plot.labels, plot.traces, strict=True) if trace.series.low is not None
         ]
         if colors:
             entries.append((spec.labels.band, colors[0]))
@@ -227,9 +221,7 @@ def _grid(sheet: Sheet, plot: _Plot, box: Box) -> None:
         if plot.empty:
             # Without a measurement there is no scale to write.
             continue
-        sheet.text(
-            box.left - _AXIS_SPACE, y, tick.text, theme.TICK_TEXT, theme.MUTED, align="right", middle=True
-        )
+        sheet.text(box.left - _AXIS_SPACE, y, tick.text, theme.TICK_TEXT, theme.MUTED, align="right", middle=True)
 
 
 def _time_axis(sheet: Sheet, box: Box, spec: ChartSpec) -> None:
@@ -269,8 +261,9 @@ def _lines(sheet: Sheet, plot: _Plot, box: Box, spec: ChartSpec) -> None:
         if not trace.runs:
             continue
         runs = [_points(trace, run, trace.series.values, plot.axis, box, spec) for run in trace.runs]
-        if trace.series.low is not None and trace.series.high is not None:
-            bands = _bands(trace, plot.axis, box, spec)
+        low, high = trace.series.low, trace.series.high
+        if low is not None and high is not None:
+            bands = _bands(trace, low, high, plot.axis, box, spec)
             if bands:
                 sheet.fill(bands, color, theme.BAND_ALPHA, box)
         elif plot.lower:
@@ -316,9 +309,7 @@ def _end_labels(sheet: Sheet, plot: _Plot, box: Box, spec: ChartSpec) -> None:
         if label.value:
             used = text_width(label.value, theme.LABEL_TEXT, strong=True) + _WORD_SPACE
             sheet.text(left, middle, label.value, theme.LABEL_TEXT, label.color, strong=True, middle=True)
-        sheet.text(
-            left + used, middle, _fit(label.name, room - used), theme.LABEL_TEXT, label.color, middle=True
-        )
+        sheet.text(left + used, middle, _fit(label.name, room - used), theme.LABEL_TEXT, label.color, middle=True)
 
 
 def _fit(text: str, room: float) -> str:
@@ -333,9 +324,7 @@ def _y(value: float, axis: ValueAxis, box: Box) -> float:
     return box.bottom + (value - axis.low) / (axis.high - axis.low) * box.height
 
 
-def _points(
-    trace: Trace, run: tuple[int, ...], column: Values, axis: ValueAxis, box: Box, spec: ChartSpec
-) -> Points:
+def _points(trace: Trace, run: tuple[int, ...], column: Values, axis: ValueAxis, box: Box, spec: ChartSpec) -> Points:
     indices = list(run)
     times = np.array([trace.series.times[i] for i in indices])
     values = np.array([column[i] for i in indices], dtype=np.float64)
@@ -344,9 +333,7 @@ def _points(
     return np.column_stack((x, y))
 
 
-def _bands(trace: Trace, axis: ValueAxis, box: Box, spec: ChartSpec) -> list[Points]:
-    low, high = trace.series.low, trace.series.high
-    assert low is not None and high is not None
+def _bands(trace: Trace, low: Values, high: Values, axis: ValueAxis, box: Box, spec: ChartSpec) -> list[Points]:
     outlines = []
     for run in trace.runs:
         piece: list[int] = []
@@ -374,6 +361,4 @@ def _joined(runs: list[Points]) -> Points:
 
 
 def _rectangle(box: Box) -> Points:
-    return np.array(
-        [[box.left, box.bottom], [box.right, box.bottom], [box.right, box.top], [box.left, box.top]]
-    )
+    return np.array([[box.left, box.bottom], [box.right, box.bottom], [box.right, box.top], [box.left, box.top]])

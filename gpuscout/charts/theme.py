@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 from matplotlib.font_manager import FontEntry, FontProperties, fontManager
@@ -47,7 +48,7 @@ BAND_ALPHA = 0.2
 AREA_ALPHA = 0.22
 
 #: Settings that reach figure-level artists and Agg; fixed, so that a matplotlibrc changes nothing.
-RC = {
+RC: Any = {
     "agg.path.chunksize": 0,
     "axes.unicode_minus": True,
     "path.effects": [],
