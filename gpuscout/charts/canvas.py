@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, lru_cache
 from typing import Literal
 
 import numpy as np
@@ -191,6 +191,7 @@ def _ruler() -> RendererAgg:
     return RendererAgg(8, 8, theme.DPI)  # type: ignore[no-untyped-call]
 
 
+@lru_cache(maxsize=4096)
 def text_width(text: str, size: float, *, strong: bool = False) -> float:
     """Width in pixels of a line of text as :meth:`Sheet.text` sets it."""
     properties = theme.font(size, strong=strong)

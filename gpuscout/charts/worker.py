@@ -44,6 +44,8 @@ def main(watchdog: float) -> None:
     The watchdog needs no interpreter lock, so it also stops a hang inside of C code
     when the parent, which would kill it much earlier, is gone.
     """
+    # The event loop of the parent comes first when cores are scarce.
+    os.nice(5)
     source = os.fdopen(os.dup(0), "rb")
     sink = os.fdopen(os.dup(1), "wb")
     # Whatever a library prints goes to standard error and never into the frames.
