@@ -26,6 +26,7 @@ _GROWTH_FROM = int(datetime(2024, 7, 1, tzinfo=UTC).timestamp())
 _GROWTH_TO = int(datetime(2027, 1, 1, tzinfo=UTC).timestamp())
 _ARRIVAL = 180 * DAY
 _NORMAL = NormalDist()
+_NEVER = 100.0  # a reluctance beyond any demand
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +127,7 @@ def _model_machines(
     datacenter = _shares(sizes, model.datacenter, large_first=True)
     verified = _shares(sizes, model.verified, prefer=datacenter)
     quantiles = _quantiles(rng, sizes, verified, datacenter)
-    absurd = set(rng.sample([i for i, q in enumerate(quantiles) if q > 0.5], model.absurd))
+    absurd = set(rng.sample([i for i, size in enumerate(sizes) if size <= 2], model.absurd))
     host = 0
     for i, size in enumerate(sizes):
         # A third of the larger nodes share a host with the node before: they come and go together.
@@ -145,7 +146,7 @@ def _model_machines(
             verified=verified[i],
             datacenter=datacenter[i],
             usd=usd,
-            reluctance=9.0 if i in absurd else _NORMAL.inv_cdf(quantiles[i]),
+            reluctance=_NEVER if i in absurd else _NORMAL.inv_cdf(quantiles[i]),
             width=0.0 if whole else rng.uniform(0.3, 1.0),
             vram=model.vram_other if model.vram_other and rng.random() < 0.06 else model.vram,
             dlperf=model.dlperf * rng.uniform(0.92, 1.02),

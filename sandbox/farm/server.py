@@ -110,6 +110,10 @@ class FarmServer:
         """
         self._turn(Fault.model_validate({"mode": mode, **options}))
 
+    def set_documents(self, documents: Recorded, *, restamp: bool = False) -> None:
+        """Replaces the recorded answers, at once; an empty mapping returns to the market."""
+        self.publisher.set_documents(documents, restamp=restamp)
+
     async def start(self) -> None:
         """Publishes once and listens. ``OSError`` when the port is taken."""
         if self._runner is not None:

@@ -9,8 +9,7 @@ The rule, per group of machines (for instance the rented ones that are verified)
 * *p-th percentile* of ``n`` ascending prices ``c[1..n]``, with ``i = p / 100 * n`` in double
   precision: ``c[i]`` if ``i`` is whole; else, if ``i > 1``, the mean of ``c[floor(i)]`` and
   ``c[floor(i) + 1]``; else it does not exist. A single price is its own percentile. This is
-  what the Go package montanaflynn/stats 0.7.1 does. ``0.1 * 70`` is not exactly 7 in double
-  precision, and the mean of two is taken there too;
+  what the Go package montanaflynn/stats 0.7.1 does;
 * the 10th and 90th percentile are given together or not at all, hence for 1 GPU and from 10 on.
 """
 
