@@ -24,6 +24,7 @@ RENDER_VERSION = 1
 MAX_SERIES = 6
 MAX_POINTS = 2000
 MAX_TEXT = 200
+MAX_VALUE = 1e12
 
 _UNITS: tuple[Unit, ...] = ("usd_per_hour", "ratio", "index", "count")
 _FORMATS: tuple[ImageFormat, ...] = ("webp", "png")
@@ -93,8 +94,9 @@ class ChartSeries:
                 continue
             if len(column) != count:
                 raise ValueError(f"series {self.key}: {len(column)} {name} for {count} times")
-            if not all(value is None or math.isfinite(value) for value in column):
-                raise ValueError(f"series {self.key}: {name} must be finite numbers or None")
+            # Also false for NaN and infinity.
+            if not all(value is None or -MAX_VALUE <= value <= MAX_VALUE for value in column):
+                raise ValueError(f"series {self.key}: {name} must be finite numbers (at most 1e12) or None")
         if not all(map(math.isfinite, self.times)):
             raise ValueError(f"series {self.key}: times must be finite")
         if not all(before < after for before, after in pairwise(self.times)):
@@ -115,8 +117,6 @@ class ChartPanel:
     def __post_init__(self) -> None:
         if self.unit not in _UNITS:
             raise ValueError(f"unknown unit {self.unit!r}; one of {', '.join(_UNITS)}")
-        if len(self.series) > MAX_SERIES:
-            raise ValueError(f"at most {MAX_SERIES} series a panel, got {len(self.series)}")
         keys = [series.key for series in self.series]
         if len(set(keys)) != len(keys):
             raise ValueError(f"series keys repeat: {', '.join(keys)}")
@@ -132,7 +132,8 @@ class ChartSpec:
     name, ``locale`` a BCP 47 tag. ``missing_note`` explains the hatched gaps
     (default ``labels.no_data``); ``badge`` is shown at the top, e.g. "SIMULATED".
 
-    Raises ``ValueError`` with a sentence for whatever does not hold.
+    Raises ``ValueError`` with a sentence for whatever does not hold: over six series in
+    all, an empty period, an unknown zone, locale or format.
     """
 
     title: str
@@ -157,6 +158,9 @@ class ChartSpec:
                 _check_text(name, value)
         if not 1 <= len(self.panels) <= 2:
             raise ValueError(f"one main panel and at most one below it, got {len(self.panels)}")
+        count = sum(len(panel.series) for panel in self.panels)
+        if count > MAX_SERIES:
+            raise ValueError(f"at most {MAX_SERIES} series a chart, got {count}")
         if not all(map(math.isfinite, (self.start, self.end, self.as_of))):
             raise ValueError("start, end and as_of must be finite")
         if not self.start < self.end:

@@ -7,63 +7,33 @@ the interpreter, so servers call it through :class:`gpuscout.charts.ChartRendere
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import matplotlib
 import numpy as np
 
 from gpuscout.charts import theme
-from gpuscout.charts.axes import ValueAxis, time_ticks, value_axis
+from gpuscout.charts.axes import ValueAxis, time_ticks
 from gpuscout.charts.canvas import Points, Sheet, text_width
-from gpuscout.charts.formatting import format_moment, format_value, resolve_zone
+from gpuscout.charts.formatting import format_moment, resolve_zone
 from gpuscout.charts.layout import Box, shorten, spread
-from gpuscout.charts.model import ChartPanel, ChartSpec, Values
-from gpuscout.charts.segments import Trace, common_gaps, traces
+from gpuscout.charts.model import ChartSpec, Values
+from gpuscout.charts.plots import (
+    AXIS_SPACE,
+    EDGE,
+    LABEL_PAIR,
+    LABEL_SPACE,
+    WORD_SPACE,
+    Plot,
+    boxes_of,
+    in_pairs,
+    prepare,
+)
+from gpuscout.charts.segments import Trace
 
-_EDGE = 44.0
 _TITLE_BASE = 812.0
 _SUBTITLE_BASE = 752.0
-_PLOT_TOP = 694.0
-_PLOT_BOTTOM = 148.0
 _TICK_BASE = 96.0
 _FOOTER_BASE = 34.0
-_LOWER_HEIGHT = 136.0
-_PANEL_SPACE = 60.0
-_AXIS_SPACE = 20.0
-_LABEL_SPACE = 26.0
-_LABEL_ROOM = 460.0
-_WORD_SPACE = 14.0
 _LABEL_LINE = 46.0
-_LABEL_PAIR = 100.0
-
-
-@dataclass(frozen=True, slots=True)
-class _EndLabel:
-    """What is written at the end of a line: its name and, if it is current, its last value."""
-
-    name: str
-    value: str
-    color: str
-
-
-@dataclass(frozen=True, slots=True)
-class _Plot:
-    """A panel made ready to draw."""
-
-    panel: ChartPanel
-    traces: tuple[Trace, ...]
-    gaps: tuple[tuple[float, float], ...]
-    axis: ValueAxis
-    labels: tuple[_EndLabel, ...]
-    lower: bool
-
-    @property
-    def empty(self) -> bool:
-        return not any(trace.runs for trace in self.traces)
-
-    @property
-    def has_band(self) -> bool:
-        return any(trace.series.low is not None for trace in self.traces)
 
 
 def render(spec: ChartSpec) -> bytes:
@@ -74,8 +44,8 @@ def render(spec: ChartSpec) -> bytes:
 
 def compose(spec: ChartSpec) -> Sheet:
     """The chart as a sheet of artists, not yet drawn."""
-    plots = [_prepare(panel, spec, index) for index, panel in enumerate(spec.panels)]
-    boxes = _boxes(plots)
+    plots = [prepare(panel, spec, index) for index, panel in enumerate(spec.panels)]
+    boxes = boxes_of(plots)
     sheet = Sheet()
     _header(sheet, spec, plots)
     _footer(sheet, spec)
@@ -88,73 +58,8 @@ def compose(spec: ChartSpec) -> Sheet:
     return sheet
 
 
-def _prepare(panel: ChartPanel, spec: ChartSpec, index: int) -> _Plot:
-    lower = index > 0
-    cut = traces(panel, spec)
-    shown = [
-        value
-        for trace in cut
-        for column in (trace.series.values, trace.series.low, trace.series.high)
-        if column is not None
-        for value in (column[i] for i in trace.indices)
-        if value is not None
-    ]
-    low, high = (min(shown), max(shown)) if shown else (0.0, 1.0)
-    full = panel.unit == "ratio" and (lower or not shown) and low >= 0 and high <= 1
-    axis = value_axis(low, high, panel.unit, spec.locale, max_ticks=3 if lower else 5, full_ratio=full)
-    # The small panel goes on with the colours, so that no colour means two things.
-    first = sum(len(above.series) for above in spec.panels[:index])
-    labels = tuple(
-        _end_label(trace, spec, panel.unit, theme.PALETTE[(first + number) % len(theme.PALETTE)])
-        for number, trace in enumerate(cut)
-    )
-    return _Plot(panel, cut, common_gaps(cut), axis, labels, lower)
-
-
-def _end_label(trace: Trace, spec: ChartSpec, unit: str, color: str) -> _EndLabel:
-    value = ""
-    if trace.runs:
-        last = trace.runs[-1][-1]
-        number = trace.series.values[last]
-        # A line that ended long before the chart does has no present value.
-        if number is not None and spec.end - trace.series.times[last] <= spec.gap_seconds:
-            value = format_value(number, unit, spec.locale)
-    return _EndLabel(trace.series.label, value, color)
-
-
-def _in_pairs(plot: _Plot, height: float) -> bool:
-    """Whether the end labels have room for the value above the name."""
-    return len(plot.labels) <= 3 and len(plot.labels) * _LABEL_PAIR <= height
-
-
-def _boxes(plots: list[_Plot]) -> list[Box]:
-    lower = len(plots) > 1
-    main_bottom = _PLOT_BOTTOM + (_LOWER_HEIGHT + _PANEL_SPACE if lower else 0)
-    ticks = [text_width(tick.text, theme.TICK_TEXT) for plot in plots for tick in plot.axis.ticks]
-    left = _EDGE + max(ticks, default=0) + _AXIS_SPACE
-    heights = (_PLOT_TOP - main_bottom, _LOWER_HEIGHT)
-    widths = [_label_width(plot, height) for plot, height in zip(plots, heights, strict=False)]
-    right = theme.WIDTH - _EDGE - _LABEL_SPACE - min(max(widths), _LABEL_ROOM)
-    boxes = [Box(left, main_bottom, right, _PLOT_TOP)]
-    if lower:
-        boxes.append(Box(left, _PLOT_BOTTOM, right, _PLOT_BOTTOM + _LOWER_HEIGHT))
-    return boxes
-
-
-def _label_width(plot: _Plot, height: float) -> float:
-    widths = [0.0]
-    for label in plot.labels:
-        name = text_width(label.name, theme.LABEL_TEXT)
-        if _in_pairs(plot, height):
-            widths += [name, text_width(label.value, theme.VALUE_TEXT, strong=True)]
-        else:
-            value = text_width(label.value, theme.LABEL_TEXT, strong=True)
-            widths.append(name + (value + _WORD_SPACE if label.value else 0))
-    return max(widths)
-
-
-def _header(sheet: Sheet, spec: ChartSpec, plots: list[_Plot]) -> None:
-    right = theme.WIDTH - _EDGE
+def _header(sheet: Sheet, spec: ChartSpec, plots: list[Plot]) -> None:
+    right = theme.WIDTH - EDGE
     if spec.badge:
         badge = shorten(spec.badge, 520, lambda text: text_width(text, theme.BADGE_TEXT, strong=True))
         width = text_width(badge, theme.BADGE_TEXT, strong=True)
@@ -163,21 +68,21 @@ def _header(sheet: Sheet, spec: ChartSpec, plots: list[_Plot]) -> None:
         sheet.text(right - width - 20, middle, badge, theme.BADGE_TEXT, theme.BADGE_INK, strong=True, middle=True)
         right -= width + 40 + 28
     size = float(theme.TITLE_TEXT)
-    room = right - _EDGE
+    room = right - EDGE
     natural = text_width(spec.title, size, strong=True)
     if natural > room:
         size = max(float(theme.VALUE_TEXT), size * room / natural // 1)
     title = shorten(spec.title, room, lambda text: text_width(text, size, strong=True))
-    sheet.text(_EDGE, _TITLE_BASE, title, size, theme.TEXT, strong=True)
+    sheet.text(EDGE, _TITLE_BASE, title, size, theme.TEXT, strong=True)
 
     left_of_key = _key(sheet, spec, plots)
-    subtitle = shorten(spec.subtitle, left_of_key - 32 - _EDGE, lambda text: text_width(text, theme.SUBTITLE_TEXT))
-    sheet.text(_EDGE, _SUBTITLE_BASE, subtitle, theme.SUBTITLE_TEXT, theme.MUTED)
+    subtitle = shorten(spec.subtitle, left_of_key - 32 - EDGE, lambda text: text_width(text, theme.SUBTITLE_TEXT))
+    sheet.text(EDGE, _SUBTITLE_BASE, subtitle, theme.SUBTITLE_TEXT, theme.MUTED)
 
 
-def _key(sheet: Sheet, spec: ChartSpec, plots: list[_Plot]) -> float:
+def _key(sheet: Sheet, spec: ChartSpec, plots: list[Plot]) -> float:
     """Explains band and hatching at the right of the subtitle; returns where that begins."""
-    right = theme.WIDTH - _EDGE
+    right = theme.WIDTH - EDGE
     size = float(theme.LABEL_TEXT)
     swatch = Box(0, _SUBTITLE_BASE - 4, 44, _SUBTITLE_BASE + 30)
     entries: list[tuple[str, str | None]] = []
@@ -207,21 +112,21 @@ def _footer(sheet: Sheet, spec: ChartSpec) -> None:
     size = float(theme.FOOTER_TEXT)
     moment = format_moment(spec.as_of, resolve_zone(spec.timezone), spec.locale)
     when = f"{spec.labels.as_of} {moment}"
-    right = theme.WIDTH - _EDGE
+    right = theme.WIDTH - EDGE
     sheet.text(right, _FOOTER_BASE, when, size, theme.MUTED, align="right")
-    room = right - text_width(when, size) - 40 - _EDGE
+    room = right - text_width(when, size) - 40 - EDGE
     source = shorten(f"{spec.labels.source}: {spec.source}", room, lambda text: text_width(text, size))
-    sheet.text(_EDGE, _FOOTER_BASE, source, size, theme.MUTED)
+    sheet.text(EDGE, _FOOTER_BASE, source, size, theme.MUTED)
 
 
-def _grid(sheet: Sheet, plot: _Plot, box: Box) -> None:
+def _grid(sheet: Sheet, plot: Plot, box: Box) -> None:
     for tick in plot.axis.ticks:
         y = float(round(_y(tick.at, plot.axis, box)))
         sheet.line(np.array([[box.left, y], [box.right, y]]), theme.GRID, theme.GRID_LINE, order=0)
         if plot.empty:
             # Without a measurement there is no scale to write.
             continue
-        sheet.text(box.left - _AXIS_SPACE, y, tick.text, theme.TICK_TEXT, theme.MUTED, align="right", middle=True)
+        sheet.text(box.left - AXIS_SPACE, y, tick.text, theme.TICK_TEXT, theme.MUTED, align="right", middle=True)
 
 
 def _time_axis(sheet: Sheet, box: Box, spec: ChartSpec) -> None:
@@ -229,14 +134,14 @@ def _time_axis(sheet: Sheet, box: Box, spec: ChartSpec) -> None:
     before = -np.inf
     for tick in time_ticks(spec.start, spec.end, resolve_zone(spec.timezone), spec.locale):
         half = text_width(tick.text, size) / 2
-        x = min(max(_x(tick.at, spec, box), _EDGE + half), theme.WIDTH - _EDGE - half)
+        x = min(max(_x(tick.at, spec, box), EDGE + half), theme.WIDTH - EDGE - half)
         if x - half < before + 24:
             continue
         sheet.text(x, _TICK_BASE, tick.text, size, theme.MUTED, align="center")
         before = x + half
 
 
-def _gaps(sheet: Sheet, plot: _Plot, box: Box, spec: ChartSpec) -> None:
+def _gaps(sheet: Sheet, plot: Plot, box: Box, spec: ChartSpec) -> None:
     if plot.empty:
         note = spec.missing_note or spec.labels.no_data
         sheet.text(
@@ -253,7 +158,7 @@ def _gaps(sheet: Sheet, plot: _Plot, box: Box, spec: ChartSpec) -> None:
         sheet.hatch(Box(_x(start, spec, box), box.bottom, _x(end, spec, box), box.top))
 
 
-def _lines(sheet: Sheet, plot: _Plot, box: Box, spec: ChartSpec) -> None:
+def _lines(sheet: Sheet, plot: Plot, box: Box, spec: ChartSpec) -> None:
     # Emphasised lines come last and lie on top.
     order = sorted(range(len(plot.traces)), key=lambda index: plot.traces[index].series.emphasis)
     for index in order:
@@ -282,20 +187,20 @@ def _lines(sheet: Sheet, plot: _Plot, box: Box, spec: ChartSpec) -> None:
         sheet.dots(np.array(dots), color, theme.DOT * (1.25 if trace.series.emphasis else 1))
 
 
-def _end_labels(sheet: Sheet, plot: _Plot, box: Box, spec: ChartSpec) -> None:
+def _end_labels(sheet: Sheet, plot: Plot, box: Box, spec: ChartSpec) -> None:
     shown = [index for index, trace in enumerate(plot.traces) if trace.runs]
-    pairs = _in_pairs(plot, box.height)
+    pairs = in_pairs(plot, box.height)
     ends: list[tuple[float, float]] = []
     for index in shown:
         trace = plot.traces[index]
         last = trace.runs[-1][-1]
         x, y = _points(trace, (last,), trace.series.values, plot.axis, box, spec)[0]
         ends.append((float(x), float(y)))
-    pitch = _LABEL_PAIR if pairs else _LABEL_LINE
+    pitch = LABEL_PAIR if pairs else _LABEL_LINE
     inset = 0.5 * pitch - 20
     placed = spread([y for _, y in ends], pitch, box.bottom + inset, box.top - inset)
-    left = box.right + _LABEL_SPACE
-    room = theme.WIDTH - _EDGE - left
+    left = box.right + LABEL_SPACE
+    room = theme.WIDTH - EDGE - left
     for index, (x, y), middle in zip(shown, ends, placed, strict=True):
         label = plot.labels[index]
         if abs(middle - y) > 14 and box.right - x < 40:
@@ -307,7 +212,7 @@ def _end_labels(sheet: Sheet, plot: _Plot, box: Box, spec: ChartSpec) -> None:
             continue
         used = 0.0
         if label.value:
-            used = text_width(label.value, theme.LABEL_TEXT, strong=True) + _WORD_SPACE
+            used = text_width(label.value, theme.LABEL_TEXT, strong=True) + WORD_SPACE
             sheet.text(left, middle, label.value, theme.LABEL_TEXT, label.color, strong=True, middle=True)
         sheet.text(left + used, middle, _fit(label.name, room - used), theme.LABEL_TEXT, label.color, middle=True)
 

@@ -24,6 +24,7 @@ class Trace:
 
     @property
     def indices(self) -> tuple[int, ...]:
+        """Indices of all measured points in the range."""
         return tuple(index for run in self.runs for index in run)
 
 

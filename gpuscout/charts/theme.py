@@ -36,9 +36,10 @@ MUTED = "#B5BAC1"
 BADGE = "#F0B232"
 BADGE_INK = "#1A1A1E"
 
-#: Okabe and Ito's colours for every kind of colour vision, lifted for a dark ground
-#: (https://jfly.uni-koeln.de/color/). Labels stand at the lines, so colour is never alone.
-PALETTE = ("#56B4E9", "#E69F00", "#1FBF8F", "#F0E442", "#E8743B", "#D98CB8")
+#: After Okabe and Ito (https://jfly.uni-koeln.de/color/), lifted for a dark ground and moved
+#: apart: any two differ clearly for protan, deutan and tritan eyes too. Labels stand at the
+#: lines, so colour is never alone.
+PALETTE = ("#7CC4FF", "#E69F00", "#2FB36A", "#F0E442", "#D98CB8", "#E25C4A")
 
 LINE = 2.5 * SCALE
 LINE_EMPHASIS = 3.25 * SCALE
