@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -64,7 +65,21 @@ def document_v2(snapshot: Snapshot, timestamp: int | None = None) -> Document:
 
 def render(document: object) -> bytes:
     """JSON as the exporter lays it out: four spaces, UTF-8."""
-    return json.dumps(document, indent=4, ensure_ascii=False).encode()
+    pieces = []
+    for i, piece in enumerate(json.JSONEncoder(indent=4, ensure_ascii=False).iterencode(document)):
+        pieces.append(piece)
+        if i % 500 == 0:
+            _let_others_run()
+    return "".join(pieces).encode()
+
+
+def _let_others_run() -> None:
+    """Hands the interpreter to a waiting thread.
+
+    Documents are made in a thread beside an event loop. Left to itself, Python would switch
+    every 5 ms only, and an iteration of the loop waits for two switches.
+    """
+    time.sleep(0)
 
 
 def _document(version: Version, snapshot: Snapshot, timestamp: int | None, models: list[Document]) -> Document:
@@ -82,6 +97,7 @@ def _popularity(model: ModelSnapshot) -> tuple[int, str]:
 
 
 def _model_v1(model: ModelSnapshot) -> Document:
+    _let_others_run()
     groups = dict(series_weights(model.num_gpus, model.rented, model.verified))
     records = weighted_stats(model.cents, np.stack(list(groups.values())))
     stats: dict[str, dict[str, list[Document]]] = {}
@@ -99,6 +115,7 @@ def _model_v1(model: ModelSnapshot) -> Document:
 
 
 def _model_v2(model: ModelSnapshot) -> Document:
+    _let_others_run()
     of_machine: list[Segment] = [
         (bool(dc), gpu_range(int(gpus)), bool(ver))
         for dc, gpus, ver in zip(model.datacenter, model.num_gpus, model.verified, strict=True)
