@@ -40,9 +40,9 @@ class Text:
         return format_decimal(value, format=pattern, locale=self._babel)
 
     def money(self, usd: float, per: str | None = None) -> str:
-        """US dollars: two decimals from $1, three below (a cent is 16 % of a $0.06 card). *per* is a unit such as ``h``.
+        """US dollars: two decimals from $1, three below where they matter ($0.435).
 
-        A trailing zero in the third decimal is left out.
+        *per* is a unit such as ``h``.
         """
         pattern: str = self._babel.currency_formats["standard"].pattern
         if abs(usd) < 1 and round(usd, 3) != round(usd, 2):

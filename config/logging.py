@@ -30,8 +30,8 @@ _SECRET_VALUES = re.compile(
             r"\b[\w-]{23,28}\.[\w-]{6}\.[\w-]{27,}",  # Discord bot token
             r"(?i:\bBearer|\bBot)\s+[\w.~+/-]{8,}=*",
             r"(?<=://)[^/\s:@]+:[^/\s@]+(?=@)",  # user:password in a URL
-            r"(?i)(?<=webhooks/)\d{5,}/[\w-]{20,}",  # interaction and webhook tokens in Discord's URLs
-            r"(?i)(?<=interactions/)\d{5,}/[\w-]{20,}",
+            r"(?<=webhooks/)\d{5,}/[\w-]{20,}",  # interaction and webhook tokens in Discord's URLs
+            r"(?<=interactions/)\d{5,}/[\w-]{20,}",
         )
     )
 )
@@ -48,12 +48,7 @@ def _redact(value: Any, depth: int = 0) -> Any:
     if depth > 6:
         return value if isinstance(value, int | float | bool | None) else redact_text(str(value))
     if isinstance(value, Mapping):
-        return {
-            key: REDACTED
-            if isinstance(key, str) and key not in _NOT_SECRET_KEYS and _SECRET_KEYS.search(key) and item
-            else _redact(item, depth + 1)
-            for key, item in value.items()
-        }
+        return {key: _redact_field(key, item, depth + 1) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_redact(item, depth + 1) for item in value]
     if value is None or isinstance(value, int | float | bool):
@@ -61,16 +56,18 @@ def _redact(value: Any, depth: int = 0) -> Any:
     return redact_text(str(value))
 
 
+def _redact_field(key: Any, value: Any, depth: int = 0) -> Any:
+    if isinstance(key, str) and key not in _NOT_SECRET_KEYS and value and _SECRET_KEYS.search(key):
+        return REDACTED
+    return _redact(value, depth)
+
+
 def redact(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """structlog processor: the last one before rendering."""
-    clean = _redact(event)
-    assert isinstance(clean, dict)
-    return clean
+    return {key: _redact_field(key, value) for key, value in event.items()}
 
 
-def configure_logging(
-    level: str = "INFO", fmt: Literal["json", "console"] | None = None, stream: Any = None
-) -> None:
+def configure_logging(level: str = "INFO", fmt: Literal["json", "console"] | None = None, stream: Any = None) -> None:
     """Route structlog and the standard library through one handler on *stream* (standard error by default).
 
     Args:
@@ -112,7 +109,11 @@ def configure_logging(
     for name in ("httpx", "httpcore", "apscheduler", "aiosqlite", "matplotlib", "PIL"):
         logging.getLogger(name).setLevel(logging.WARNING)
     structlog.configure(
-        processors=[*shared, structlog.processors.StackInfoRenderer(), structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        processors=[
+            *shared,
+            structlog.processors.StackInfoRenderer(),
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
         logger_factory=structlog.stdlib.LoggerFactory(),
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=False,

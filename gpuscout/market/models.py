@@ -194,8 +194,10 @@ class History:
     step: timedelta
     """Nominal distance between two points of this tier; a longer one is a gap."""
     points: Sequence[HistoryPoint]
+    gaps: Sequence[tuple[int, int]] = ()
+    """Stretches without data, as (last point before, first point after) in epoch seconds, found before thinning."""
     missing: int = 0
-    """Points that the range should hold and does not."""
+    """Points that the range should hold and does not; what lies before the first known point is no gap."""
     source: str = ""
     thinned: bool = False
 

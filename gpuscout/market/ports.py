@@ -1,4 +1,4 @@
-"""What cogs, cards' callers and web ask of the market. ``gpuscout.market.reader.MarketReader`` is the implementation."""
+"""What cogs and web ask of the market; ``gpuscout.market.reader.MarketReader`` is the implementation."""
 
 from __future__ import annotations
 

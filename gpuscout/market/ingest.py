@@ -1,0 +1,241 @@
+"""One ingest cycle: fetch, validate, normalise, and store in one transaction with what it causes."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+import structlog
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from config.catalogue import GpuCatalogue
+from gpuscout.market.demand import Reference
+from gpuscout.market.models import METHOD_VERSION, SeriesKey
+from gpuscout.market.normalise import NormalisedDocument, normalise
+from gpuscout.market.outliers import HISTORY_DAYS
+from gpuscout.market.reader import VERSION_NAME
+from gpuscout.market.rollup import DAY, HOUR
+from gpuscout.market.rows import key_of, texts_of, values_of
+from gpuscout.market.sources.base import FeedDocument, FetchResult, MarketSource
+from gpuscout.market.trends import MARKET_WORK, mark_changed
+from gpuscout.market.watch import Notice, Verdict, load_watch, observe, save_watch
+from storage.jobs import JobStore
+from storage.market import MarketStore, Rejected, UnknownName, UpdateRows
+from storage.state import AppState
+
+log = structlog.get_logger(__name__)
+
+ROLLUP_JOB = "market.rollup"
+NOTICE_JOB = "operator.notice"
+
+REFERENCE_WINDOWS: Mapping[str, tuple[int, int]] = {
+    "1h": (HOUR, HOUR // 2),
+    "24h": (DAY, 2 * HOUR),
+    "7d": (7 * DAY, 12 * HOUR),
+}
+"""Window and tolerance in seconds of the earlier counts that demand compares with."""
+
+
+@dataclass(frozen=True, slots=True)
+class IngestReport:
+    """What one cycle did; printed by ``gpuscout ingest`` and logged by the scheduler."""
+
+    source: str
+    read: int = 0
+    """Models read, over all documents."""
+    rejected: Mapping[str, int] = field(default_factory=dict)
+    """Rejected items by reason."""
+    stored: int = 0
+    """Quotes stored; 0 when the source had nothing new."""
+    updates: Sequence[str] = ()
+    """Documents that were new."""
+    unchanged: Sequence[str] = ()
+    unknown: Sequence[str] = ()
+    """GPU names that the catalogue does not know."""
+    problems: Sequence[str] = ()
+    seconds: float = 0.0
+    version: int | None = None
+
+    @property
+    def ok(self) -> bool:
+        """True when the source was found well."""
+        return not self.problems
+
+
+class Ingest:
+    """Runs cycles of one source.
+
+    Args:
+        on_stored: called after the commit of a cycle that stored something, with the new data version (caches,
+            fan-out); a failure is logged and changes nothing.
+    """
+
+    def __init__(
+        self,
+        source: MarketSource,
+        store: MarketStore,
+        state: AppState,
+        jobs: JobStore,
+        catalogue: GpuCatalogue,
+        *,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        on_stored: Callable[[int], Awaitable[None]] | None = None,
+        breaker_state: Callable[[], str] = lambda: "closed",
+    ) -> None:
+        self.source = source
+        self._store = store
+        self._state = state
+        self._jobs = jobs
+        self._catalogue = catalogue
+        self._clock = clock
+        self._on_stored = on_stored
+        self._breaker_state = breaker_state
+        self._daily_prices: tuple[int, dict[SeriesKey, list[float]]] = (-1, {})
+
+    async def run(self) -> IngestReport:
+        """One cycle. Safe to repeat: an update that is stored already changes nothing."""
+        started = time.monotonic()
+        now = self._clock()
+        result = await self.source.fetch(now)
+        documents = [await self._normalise(document) for document in result.documents]
+        verdict = observe(await load_watch(self._state, self.source.name), result, self._clock(), self._breaker_state())
+        stored, updates, version = await self._commit(documents, verdict)
+        reasons: Counter[str] = Counter()
+        for normalised in documents:
+            reasons.update(item.reason for item in normalised.rejected)
+        report = IngestReport(
+            source=self.source.name,
+            read=sum(document.read for document in result.documents),
+            rejected=dict(reasons),
+            stored=stored,
+            updates=updates,
+            unchanged=tuple(result.unchanged) + tuple(d.feed for d in result.documents if d.feed not in updates),
+            unknown=sorted({item.name for normalised in documents for item in normalised.unknown}),
+            problems=tuple(verdict.problems),
+            seconds=time.monotonic() - started,
+            version=version,
+        )
+        self._log(report, result, verdict.notice)
+        if version is not None and self._on_stored is not None:
+            try:
+                await self._on_stored(version)
+            except Exception:
+                # Stored is stored: readers find the new version in the database all the same.
+                log.exception("ingest_fan_out_failed", version=version)
+        return report
+
+    async def _normalise(self, document: FeedDocument) -> NormalisedDocument:
+        at = int(document.source_time.timestamp())
+        references: dict[str, dict[SeriesKey, Reference]] = {}
+        for window, (seconds, tolerance) in REFERENCE_WINDOWS.items():
+            ts = await self._store.update_near(self.source.name, document.feed, at - seconds, tolerance)
+            if ts is not None:
+                counts = await self._store.counts_at(ts)
+                references[window] = {key_of(texts): Reference(*pair) for texts, pair in counts.items()}
+        daily_prices = await self._prices(at)
+        # In a thread: some hundred quotes are a few milliseconds of pure Python.
+        return await asyncio.to_thread(
+            normalise,
+            document,
+            source=self.source.name,
+            platform=self.source.platform,
+            catalogue=self._catalogue,
+            references=references,
+            daily_prices=daily_prices,
+        )
+
+    async def _prices(self, at: int) -> dict[SeriesKey, list[float]]:
+        """Daily prices before the document's day, read once an hour and kept."""
+        day, hour = at - at % DAY, at - at % HOUR
+        if self._daily_prices[0] != hour:
+            stored = await self._store.reference_prices(day - HISTORY_DAYS * DAY, day)
+            self._daily_prices = (hour, {key_of(texts): prices for texts, prices in stored.items()})
+        return self._daily_prices[1]
+
+    async def _commit(
+        self, documents: Sequence[NormalisedDocument], verdict: Verdict
+    ) -> tuple[int, tuple[str, ...], int | None]:
+        stored = 0
+        updates: list[str] = []
+        version: int | None = None
+        try:
+            async with self._store.db.write() as conn:
+                for normalised in documents:
+                    if await self._store.store_update(conn, self._rows(normalised)) is not None:
+                        stored += len(normalised.quotes)
+                        updates.append(normalised.document.feed)
+                        await self._cause(conn, normalised.document)
+                if updates:
+                    version = await self._state.bump_version(conn, VERSION_NAME)
+                await save_watch(self._state, self.source.name, verdict.state, conn)
+                if verdict.notice:
+                    await self._tell(conn, verdict, verdict.notice)
+        except BaseException:
+            # Ids of series made in the lost transaction must not be used again.
+            self._store.forget()
+            raise
+        return stored, tuple(updates), version
+
+    def _rows(self, normalised: NormalisedDocument) -> UpdateRows:
+        document = normalised.document
+        return UpdateRows(
+            source=self.source.name,
+            feed=document.feed,
+            source_time_ms=round(document.source_time.timestamp() * 1000),
+            fetched_at=document.fetched_at,
+            method=METHOD_VERSION,
+            read=document.read,
+            quotes=[(texts_of(quote.key), values_of(quote)) for quote in normalised.quotes],
+            rejected=[Rejected(item.reason, item.sample) for item in normalised.rejected],
+            unknown=[UnknownName(item.slug, item.name) for item in normalised.unknown],
+        )
+
+    async def _cause(self, conn: AsyncConnection, document: FeedDocument) -> None:
+        """What a stored update causes: the hours before it are closed and want rolling up."""
+        ts = int(document.source_time.timestamp())
+        await mark_changed(self._state, conn, ts, await self._store.oldest_raw(conn, besides=ts))
+        hour = ts - ts % HOUR
+        await self._jobs.enqueue(
+            conn, ROLLUP_JOB, {"until": hour}, dedupe_key=f"{ROLLUP_JOB}:{hour}", concurrency_key=MARKET_WORK
+        )
+
+    async def _tell(self, conn: AsyncConnection, verdict: Verdict, notice: Notice) -> None:
+        """One notice an outage and one a recovery, whoever runs this twice."""
+        await self._jobs.enqueue(
+            conn,
+            NOTICE_JOB,
+            {
+                "notice": notice,
+                "source": self.source.name,
+                "problem": "; ".join(verdict.problems)[:500],
+                "since": verdict.since.isoformat(),
+            },
+            dedupe_key=f"{NOTICE_JOB}:{self.source.name}:{verdict.state.outages}:{notice}",
+        )
+
+    def _log(self, report: IngestReport, result: FetchResult, notice: Notice | None) -> None:
+        fields = {
+            "source": report.source,
+            "read": report.read,
+            "rejected": sum(report.rejected.values()),
+            "stored": report.stored,
+            "updates": list(report.updates),
+            "seconds": round(report.seconds, 3),
+        }
+        if report.problems:
+            log.warning("ingest_source_sick", problems=list(report.problems), **fields)
+        else:
+            log.info("ingest_done", **fields)
+        for document in result.documents:
+            if document.unknown_fields:
+                log.info("ingest_unknown_fields", feed=document.feed, fields=dict(document.unknown_fields))
+        if report.unknown:
+            log.info("ingest_unknown_gpus", names=list(report.unknown)[:20], count=len(report.unknown))
+        if notice == "outage":
+            log.error("market_source_outage", source=report.source, problems=list(report.problems))
+        elif notice == "recovered":
+            log.warning("market_source_recovered", source=report.source)

@@ -1,0 +1,105 @@
+"""From a source's observations to quotes: names resolved, series keyed, demand and flags derived."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from config.catalogue import GpuCatalogue
+from gpuscout.market.demand import Reference, demand
+from gpuscout.market.models import THIN_SAMPLE, Quote, QuoteFlag, SeriesKey, Side
+from gpuscout.market.outliers import is_outlier
+from gpuscout.market.sources.base import FeedDocument, Observation, RejectedItem
+
+
+@dataclass(frozen=True, slots=True)
+class UnknownGpu:
+    """A name the catalogue does not know, with the slug it lives under and its cleaned form."""
+
+    slug: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class NormalisedDocument:
+    """Quotes of one document."""
+
+    document: FeedDocument
+    quotes: Sequence[Quote]
+    unknown: Sequence[UnknownGpu]
+    rejected: Sequence[RejectedItem]
+
+
+def flags_of(rented: Side, available: Side, total: Side, daily_prices: Sequence[float]) -> QuoteFlag:
+    """Remarks on a quote: thin under ten GPUs, outlier by the outlier rule."""
+    flags = QuoteFlag.NONE
+    if total.count < THIN_SAMPLE:
+        flags |= QuoteFlag.THIN
+    if is_outlier(total.median, daily_prices):
+        flags |= QuoteFlag.OUTLIER
+    return flags
+
+
+def resolve_keys(
+    document: FeedDocument, platform: str, catalogue: GpuCatalogue
+) -> tuple[list[tuple[SeriesKey, Observation]], list[UnknownGpu], list[RejectedItem]]:
+    """Key every observation.
+
+    Two names of one document that resolve to the same model would blend two groups of machines: the larger one is
+    kept, the other rejected.
+    """
+    by_key: dict[SeriesKey, Observation] = {}
+    unknown: dict[str, UnknownGpu] = {}
+    clashes: dict[str, RejectedItem] = {}
+    for item in document.observations:
+        resolution = catalogue.resolve(item.gpu_name, item.vram_gb)
+        if not resolution.known:
+            unknown[resolution.slug] = UnknownGpu(resolution.slug, resolution.cleaned_name)
+        key = SeriesKey(platform, resolution.slug, item.region, item.tier, item.verification, item.segment)
+        other = by_key.get(key)
+        if other is None or item.all.count > other.all.count:
+            by_key[key] = item
+        if other is not None and other.gpu_name != item.gpu_name:
+            loser = other if by_key[key] is item else item
+            clashes[loser.gpu_name] = RejectedItem(
+                f"resolves to {resolution.slug} like another model of the document", loser.gpu_name[:200]
+            )
+    return list(by_key.items()), list(unknown.values()), list(clashes.values())
+
+
+def normalise(
+    document: FeedDocument,
+    *,
+    source: str,
+    platform: str,
+    catalogue: GpuCatalogue,
+    references: Mapping[str, Mapping[SeriesKey, Reference]],
+    daily_prices: Mapping[SeriesKey, Sequence[float]],
+) -> NormalisedDocument:
+    """Quotes of a document.
+
+    Args:
+        references: by window (``1h``, ``24h``, ``7d``), the counts of each series then.
+        daily_prices: the last 14 daily prices of each series, for the outlier rule.
+    """
+    keyed, unknown, clashes = resolve_keys(document, platform, catalogue)
+    then: defaultdict[SeriesKey, dict[str, Reference]] = defaultdict(dict)
+    for window, by_series in references.items():
+        for key, reference in by_series.items():
+            then[key][window] = reference
+    quotes = [
+        Quote(
+            key=key,
+            at=document.source_time,
+            fetched_at=document.fetched_at,
+            source=source,
+            rented=item.rented,
+            available=item.available,
+            all=item.all,
+            demand=demand(item.rented, item.available, item.all, then.get(key, {})),
+            flags=flags_of(item.rented, item.available, item.all, daily_prices.get(key, ())),
+        )
+        for key, item in keyed
+    ]
+    return NormalisedDocument(document, quotes, unknown, [*document.rejected, *clashes])

@@ -1,0 +1,306 @@
+"""The read side of the market: current quotes by data version, views, history, health."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import TypeVar
+
+from config.catalogue import GpuCatalogue
+from config.platforms import PlatformCatalogue
+from gpuscout.market.changes import read_changes
+from gpuscout.market.history import RAW_RANGE, read_history
+from gpuscout.market.models import (
+    ANY,
+    GLOBAL,
+    STALE_LIMIT,
+    Change,
+    Freshness,
+    History,
+    MarketUnavailable,
+    PriceView,
+    Quote,
+    SeriesKey,
+    SourceStatus,
+    UnknownSeries,
+    freshness,
+)
+from gpuscout.market.rows import key_of, pack, quote_of, texts_of, unpack
+from gpuscout.market.watch import load_statuses
+from storage.cache import Cache
+from storage.market import MarketStore
+from storage.state import AppState
+
+T = TypeVar("T")
+
+VERSION_NAME = "market"
+_VERSION_SECONDS = 0.5
+"""How long a version read from the database is believed: caches of all processes agree within a second."""
+_MEMO_SIZE = 512
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """All current quotes at one data version."""
+
+    version: int
+    quotes: Mapping[SeriesKey, Quote]
+    by_gpu: Mapping[str, Sequence[Quote]]
+    newest: datetime | None
+    names: Mapping[str, str]
+    """Cleaned source names of models that the catalogue does not know, by slug."""
+
+
+class MarketReader:
+    """Implements :class:`gpuscout.market.ports.Market` on the stored rows.
+
+    Args:
+        interval: the ingest interval; staleness bands are measured in it.
+        next_poll: seconds until the next poll, when this process knows it.
+    """
+
+    def __init__(
+        self,
+        store: MarketStore,
+        state: AppState,
+        cache: Cache,
+        catalogue: GpuCatalogue,
+        platforms: PlatformCatalogue,
+        *,
+        interval: timedelta,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        next_poll: Callable[[], timedelta | None] = lambda: None,
+    ) -> None:
+        self._store = store
+        self._state = state
+        self._cache = cache
+        self._catalogue = catalogue
+        self._platforms = platforms
+        self._interval = interval
+        self._clock = clock
+        self._next_poll = next_poll
+        self._version = 0
+        self._version_read_at = -_VERSION_SECONDS
+        self._snapshot: Snapshot | None = None
+        self._loading: asyncio.Task[Snapshot] | None = None
+        self._memo: OrderedDict[Hashable, object] = OrderedDict()
+        self._memo_version = -1
+
+    # --- versions and caches ---
+
+    async def version(self) -> int:
+        """See :meth:`gpuscout.market.ports.Market.version`."""
+        if time.monotonic() - self._version_read_at >= _VERSION_SECONDS:
+            self._version = await self._state.version(VERSION_NAME)
+            self._version_read_at = time.monotonic()
+        return self._version
+
+    def invalidate(self) -> None:
+        """Look at the database again on the next read (called after a commit and on notices of other processes)."""
+        self._version_read_at = -_VERSION_SECONDS
+
+    async def _current(self) -> Snapshot:
+        version = await self.version()
+        if self._snapshot is not None and self._snapshot.version == version:
+            return self._snapshot
+        if self._loading is None or self._loading.done():
+            self._loading = asyncio.ensure_future(self._load(version))
+        # Shielded: one impatient reader must not cancel the load that others wait for.
+        snapshot = await asyncio.shield(self._loading)
+        self._snapshot = snapshot
+        return snapshot
+
+    async def _load(self, version: int) -> Snapshot:
+        async def compute() -> bytes:
+            newest = await self._store.newest_source_time()
+            if newest is None:
+                return b"[]"
+            rows = await self._store.latest_quotes(newest - int(STALE_LIMIT.total_seconds()))
+            packed = [pack(quote_of(row, key_of(await self._store.series_texts(row.series_id)))) for row in rows]
+            return json.dumps(packed, separators=(",", ":")).encode()
+
+        data = await self._cache.get_or_compute(f"market:{version}:quotes", 3600, compute)
+        quotes: dict[SeriesKey, Quote] = {}
+        for item in json.loads(data):
+            quote = unpack(item)
+            other = quotes.get(quote.key)
+            if other is None or other.at < quote.at:
+                quotes[quote.key] = quote
+        by_gpu: dict[str, list[Quote]] = {}
+        for quote in quotes.values():
+            by_gpu.setdefault(quote.key.gpu, []).append(quote)
+        names = {row.slug: row.name for row in await self._store.unknown_names()}
+        return Snapshot(version, quotes, by_gpu, max((q.at for q in quotes.values()), default=None), names)
+
+    def _remembered(self, version: int, key: Hashable) -> object | None:
+        if self._memo_version != version:
+            self._memo.clear()
+            self._memo_version = version
+        found = self._memo.get(key)
+        if found is not None:
+            self._memo.move_to_end(key)
+        return found
+
+    def _remember(self, version: int, key: Hashable, value: object) -> None:
+        if self._memo_version == version:
+            self._memo[key] = value
+            while len(self._memo) > _MEMO_SIZE:
+                self._memo.popitem(last=False)
+
+    # --- views ---
+
+    async def price(
+        self,
+        gpu: str,
+        *,
+        platform: str | None = None,
+        region: str | None = None,
+        verification: str = ANY,
+        segment: str = ANY,
+    ) -> PriceView:
+        """See :meth:`gpuscout.market.ports.Market.price`."""
+        snapshot = await self._current()
+        now = self._clock()
+        if snapshot.newest is None or freshness(snapshot.newest, now, self._interval) is Freshness.UNAVAILABLE:
+            raise MarketUnavailable(snapshot.newest, await self.next_poll_in())
+        quote = self._choose(snapshot, gpu, platform, region or GLOBAL, verification, segment)
+        band = freshness(quote.at, now, self._interval)
+        if band is Freshness.UNAVAILABLE:
+            raise MarketUnavailable(quote.at, await self.next_poll_in())
+        memo_key = ("price", quote.key)
+        view = self._remembered(snapshot.version, memo_key)
+        if not isinstance(view, PriceView):
+            view = self._view(snapshot, quote, await read_changes(self._store, quote))
+            self._remember(snapshot.version, memo_key, view)
+        return replace(view, freshness=band, age=now - quote.at)
+
+    def _choose(
+        self, snapshot: Snapshot, gpu: str, platform: str | None, region: str, verification: str, segment: str
+    ) -> Quote:
+        candidates = [
+            quote
+            for quote in snapshot.by_gpu.get(gpu, ())
+            if quote.key.region == region
+            and quote.key.verification == verification
+            and quote.key.segment == segment
+            and platform in (None, quote.key.platform)
+        ]
+        if not candidates:
+            others = sorted({q.key.platform for q in snapshot.by_gpu.get(gpu, ())})
+            raise UnknownSeries(gpu, platform, region, others)
+        # Fresh before gone, then the larger sample.
+        return max(candidates, key=lambda quote: (quote.all.count > 0, quote.all.count, quote.at))
+
+    def _view(self, snapshot: Snapshot, quote: Quote, changes: Mapping[str, Change]) -> PriceView:
+        key = quote.key
+        related = [
+            other
+            for other in snapshot.by_gpu[key.gpu]
+            if (other.key.platform, other.key.region, other.key.tier) == (key.platform, key.region, key.tier)
+        ]
+        platform = self._platforms.get(key.platform)
+        origin = self._platforms.source(quote.source)
+        return PriceView(
+            gpu=key.gpu,
+            gpu_name=self.gpu_name(key.gpu),
+            platform=key.platform,
+            region=key.region,
+            quote=quote,
+            headline={other.key.verification: other for other in related if other.key.segment == ANY},
+            segments=sorted(
+                (other for other in related if other.key.segment != ANY and other.all.count),
+                key=lambda other: (-other.all.count, other.key),
+            ),
+            changes=changes,
+            freshness=Freshness.FRESH,
+            age=timedelta(0),
+            host_share=platform.host_share if platform else None,
+            source=quote.source,
+            source_url=origin.url if origin else None,
+            version=snapshot.version,
+            simulated=bool(origin and origin.simulated),
+        )
+
+    def gpu_name(self, slug: str) -> str:
+        """Name to show for a slug; unknown models show their cleaned source name, else the slug."""
+        model = self._catalogue.get(slug)
+        if model:
+            return model.name
+        return self._snapshot.names.get(slug, slug) if self._snapshot else slug
+
+    async def quotes(
+        self,
+        *,
+        gpu: str | None = None,
+        platform: str | None = None,
+        region: str | None = None,
+        segments: bool = False,
+        include_hidden: bool = False,
+    ) -> Sequence[Quote]:
+        """See :meth:`gpuscout.market.ports.Market.quotes`."""
+        snapshot = await self._current()
+        now = self._clock()
+        chosen = snapshot.quotes.values() if gpu is None else snapshot.by_gpu.get(gpu, ())
+        return sorted(
+            (
+                quote
+                for quote in chosen
+                if platform in (None, quote.key.platform)
+                and region in (None, quote.key.region)
+                and (segments or (quote.key.segment == ANY and quote.key.verification == ANY))
+                and (include_hidden or now - quote.at <= STALE_LIMIT)
+            ),
+            key=lambda quote: (-quote.all.count, quote.key),
+        )
+
+    async def history(self, key: SeriesKey, start: datetime, end: datetime, points: int = 500) -> History:
+        """See :meth:`gpuscout.market.ports.Market.history`."""
+        return await read_history(self._store, key, start, end, points, self._interval)
+
+    async def rows_behind(self, key: SeriesKey, limit: int = 12) -> Sequence[Quote]:
+        """See :meth:`gpuscout.market.ports.Market.rows_behind`."""
+        series_id = await self._store.find_series(texts_of(key))
+        if series_id is None:
+            return ()
+        since = int((self._clock() - RAW_RANGE).timestamp())
+        return [quote_of(row, key) for row in await self._store.newest_rows(series_id, limit, since)]
+
+    async def known_gpus(self) -> Sequence[tuple[str, str, int]]:
+        """See :meth:`gpuscout.market.ports.Market.known_gpus`."""
+        snapshot = await self._current()
+        found = self._remembered(snapshot.version, "known")
+        if isinstance(found, list):
+            return found
+        listed = [
+            (slug, self.gpu_name(slug), max((q.all.count for q in quotes if q.key.segment == ANY), default=0))
+            for slug, quotes in snapshot.by_gpu.items()
+        ]
+        listed.sort(key=lambda item: (-item[2], item[0]))
+        self._remember(snapshot.version, "known", listed)
+        return listed
+
+    async def platforms(self) -> Sequence[str]:
+        """See :meth:`gpuscout.market.ports.Market.platforms`."""
+        return sorted({key.platform for key in (await self._current()).quotes})
+
+    async def regions(self) -> Sequence[str]:
+        """See :meth:`gpuscout.market.ports.Market.regions`."""
+        found = {key.region for key in (await self._current()).quotes}
+        return sorted(found, key=lambda region: (region != GLOBAL, region))
+
+    async def sources(self) -> Sequence[SourceStatus]:
+        """See :meth:`gpuscout.market.ports.Market.sources`."""
+        return await load_statuses(self._state)
+
+    async def next_poll_in(self) -> timedelta | None:
+        """See :meth:`gpuscout.market.ports.Market.next_poll_in`."""
+        return self._next_poll()
+
+    def freshness_interval(self) -> timedelta:
+        """See :meth:`gpuscout.market.ports.Market.freshness_interval`."""
+        return self._interval

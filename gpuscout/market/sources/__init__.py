@@ -1,0 +1,1 @@
+"""Market sources: each fetches, validates and hands over observations in one shape."""
