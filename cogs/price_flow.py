@@ -1,0 +1,145 @@
+"""From a question about a price to its card: the market first, the chart beside the acknowledgement."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import re
+from collections.abc import Sequence
+from typing import Final
+
+import discord
+import structlog
+
+from cogs.replies import PATIENT, QUICK, Reply, text_of
+from cogs.services import Services
+from config.i18n import Text
+from gpuscout.cards.chart_spec import POINTS, price_chart
+from gpuscout.cards.data_card import data_card
+from gpuscout.cards.price_card import ChartFile, PriceFacts, price_card, price_embed
+from gpuscout.cards.state import PriceState
+from gpuscout.charts.alt import alt_text
+from gpuscout.market.models import ANY, GLOBAL, PriceView, Quote, SeriesKey
+from gpuscout.market.ports import RANGES
+
+log = structlog.get_logger(__name__)
+
+CHART_PATIENCE: Final = 8.0
+"""Seconds for history and chart together; then the card goes out without."""
+DATA_ROWS: Final = 12
+
+
+class PriceFlow:
+    """Answers price questions wherever they come from."""
+
+    def __init__(self, services: Services) -> None:
+        self.services = services
+
+    async def ask(
+        self, reply: Reply, *, gpu: str, platform: str | None, region: str | None, range_: str, owner: int
+    ) -> None:
+        """A fresh card.
+
+        Raises:
+            MarketUnavailable, UnknownSeries: before anything public is shown, when the market answers in time.
+        """
+        view = await reply.within(PATIENT, self.services.market.price(gpu, platform=platform, region=region))
+        state = PriceState(owner, view.gpu, view.platform, view.region, range_)
+        await self._show(reply, view, state)
+
+    async def show(self, reply: Reply, state: PriceState) -> None:
+        """The card of a known state, with current figures.
+
+        Raises:
+            MarketUnavailable, UnknownSeries: as :meth:`ask`.
+        """
+        work = self.services.market.price(
+            state.gpu,
+            platform=state.platform,
+            region=state.region,
+            verification=state.verification,
+            segment=state.segment,
+        )
+        await self._show(reply, await reply.within(PATIENT, work), state)
+
+    async def _show(self, reply: Reply, view: PriceView, state: PriceState) -> None:
+        t = text_of(reply.interaction)
+        facts, file = await reply.within(QUICK, self._prepare(view, state.range, t))
+        await reply.send(view=price_card(view, state, facts, t), files=[file] if file else [])
+
+    async def _prepare(self, view: PriceView, range_: str, t: Text) -> tuple[PriceFacts, discord.File | None]:
+        chart, others = await asyncio.gather(self._chart(view, range_, t), self._others(view))
+        name = self.services.platform_name
+        facts = PriceFacts(
+            platform_name=name(view.platform),
+            methodology=self.services.methodology_url,
+            chart=None if chart is None else chart[0],
+            others=others,
+            platform_names={quote.key.platform: name(quote.key.platform) for quote in others},
+        )
+        return facts, None if chart is None else chart[1]
+
+    async def _chart(self, view: PriceView, range_: str, t: Text) -> tuple[ChartFile, discord.File] | None:
+        """The chart, or None: a card without a picture is still an answer."""
+        if self.services.charts is None:
+            return None
+        now = self.services.clock()
+        try:
+            async with asyncio.timeout(CHART_PATIENCE):
+                history = await self.services.market.history(view.quote.key, now - RANGES[range_], now, points=POINTS)
+                spec = price_chart(history, view, self.services.platform_name(view.platform), t)
+                image = await self.services.charts.render(spec)
+        except Exception:
+            log.warning("card without a chart", gpu=view.gpu, range=range_, exc_info=True)
+            return None
+        stem = re.sub(r"[^a-z0-9-]+", "-", f"{view.gpu}-{view.platform}-{range_}".lower())[:80].strip("-")
+        filename = f"{stem}.{image.extension}"
+        alt = alt_text(spec)
+        return ChartFile(filename, alt), discord.File(io.BytesIO(image.data), filename=filename, description=alt)
+
+    async def _others(self, view: PriceView) -> Sequence[Quote]:
+        """The same model on other platforms, in the same region."""
+        quotes = await self.services.market.quotes(gpu=view.gpu, region=view.region)
+        return [quote for quote in quotes if quote.key.platform != view.platform]
+
+    async def embed(self, *, gpu: str, platform: str | None, region: str | None, t: Text) -> discord.Embed:
+        """The plain answer to a mention.
+
+        Raises:
+            MarketUnavailable, UnknownSeries: as the market says.
+        """
+        view = await self.services.market.price(gpu, platform=platform, region=region)
+        facts = PriceFacts(self.services.platform_name(view.platform), self.services.methodology_url)
+        return price_embed(view, facts, t)
+
+    async def data(self, reply: Reply, state: PriceState) -> None:
+        """The stored rows behind a card, for the member who clicked. Shown even when they are too old for a card."""
+        key = SeriesKey(
+            platform=state.platform,
+            gpu=state.gpu,
+            region=state.region or GLOBAL,
+            verification=state.verification or ANY,
+            segment=state.segment or ANY,
+        )
+        rows = await reply.within(PATIENT, self.services.market.rows_behind(key, limit=DATA_ROWS))
+        source = self.services.platforms.source(rows[0].source) if rows else None
+        await reply.send(
+            view=data_card(
+                key,
+                rows,
+                gpu_name=await self.gpu_name(state.gpu),
+                platform_name=self.services.platform_name(state.platform),
+                source_name=source.name if source else (rows[0].source if rows else ""),
+                source_url=source.url if source else None,
+                methodology=self.services.methodology_url,
+                simulated=bool(source and source.simulated),
+                t=text_of(reply.interaction),
+            )
+        )
+
+    async def gpu_name(self, slug: str) -> str:
+        """The name to show for a slug, of the catalogue or as the source spelled it."""
+        if model := self.services.gpus.get(slug):
+            return model.label
+        names = {known: name for known, name, _ in await self.services.market.known_gpus()}
+        return names.get(slug, slug)

@@ -1,0 +1,168 @@
+"""What the cogs need of the rest of the program, by constructor. The composition root fills it in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+
+import discord
+
+from config.catalogue import GpuCatalogue
+from config.platforms import PlatformCatalogue
+from config.settings import Settings
+from gpuscout.charts.model import ChartSpec
+from gpuscout.market.ports import Market
+
+
+class ChartImage(Protocol):
+    """An encoded chart."""
+
+    @property
+    def data(self) -> bytes: ...
+    @property
+    def extension(self) -> str: ...
+
+
+class Charts(Protocol):
+    """Draws charts in worker processes."""
+
+    async def render(self, spec: ChartSpec) -> ChartImage:
+        """The image, from the cache when it was drawn before.
+
+        Raises:
+            gpuscout.charts.pool.ChartUnavailable: the renderer is busy, slow or broken.
+        """
+        ...
+
+
+class UsageRecorder(Protocol):
+    """Keeps usage events. Identities arrive already hashed."""
+
+    def record(
+        self,
+        *,
+        name: str,
+        surface: str,
+        outcome: str,
+        latency_ms: float | None,
+        member_hash: str | None,
+        guild_hash: str | None,
+        locale: str | None,
+    ) -> None:
+        """Queue one event; never blocks, never raises."""
+        ...
+
+
+class Blocklist(Protocol):
+    """Members and servers that the operator shut out."""
+
+    async def blocks(self, user_id: int, guild_id: int | None) -> bool:
+        """Whether this member or server is blocked. Cheap: asked for each interaction."""
+        ...
+
+
+class GuildRegister(Protocol):
+    """Which servers the bot is in, and which it has greeted."""
+
+    async def claim_greeting(self, guild_id: int, at: datetime) -> bool:
+        """Note the join; True for exactly one caller in the life of the database."""
+        ...
+
+    async def left(self, guild_id: int, at: datetime) -> None:
+        """Note that the bot was removed."""
+        ...
+
+
+class StateStore(Protocol):
+    """Small pieces of state that outlive the process (JSON values)."""
+
+    async def get(self, key: str) -> Any | None: ...
+    async def set(self, key: str, value: Any) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class JobCounts:
+    """Background work: waiting, running, and given up."""
+
+    ready: int = 0
+    running: int = 0
+    dead: int = 0
+
+
+class Operations(Protocol):
+    """How the program itself is doing, for ``/status``."""
+
+    async def jobs(self) -> JobCounts:
+        """Background work by state."""
+        ...
+
+    async def database_latency_ms(self) -> float | None:
+        """Time of one trivial query in milliseconds; None when the database does not answer."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """Everything a cog may ask.
+
+    Attributes:
+        settings: The process's settings.
+        market: Read side of the market.
+        gpus: GPU catalogue.
+        platforms: Platform catalogue.
+        charts: Chart renderer; None makes every card text-only.
+        usage: Where usage events go.
+        usage_key: Secret key of the identity hashes in usage events, at least 16 bytes.
+        blocklist: Who is shut out.
+        guilds: Servers and greetings.
+        state: Small persistent state (command hash and ids).
+        operations: Jobs and database, for ``/status``.
+        clock: Current time, aware UTC.
+        started_at: Start of the process.
+        version: Version shown by ``/about``.
+    """
+
+    settings: Settings
+    market: Market
+    gpus: GpuCatalogue
+    platforms: PlatformCatalogue
+    charts: Charts | None
+    usage: UsageRecorder
+    usage_key: bytes
+    blocklist: Blocklist
+    guilds: GuildRegister
+    state: StateStore
+    operations: Operations
+    clock: Callable[[], datetime]
+    started_at: datetime
+    version: str
+
+    def __post_init__(self) -> None:
+        if len(self.usage_key) < 16:
+            raise ValueError("usage_key needs at least 16 bytes")
+
+    @property
+    def methodology_url(self) -> str:
+        """The page that explains every figure."""
+        return f"{self.settings.public_url}/methodology"
+
+    def platform_name(self, slug: str) -> str:
+        """A platform as people call it; its slug when it is not in the catalogue."""
+        platform = self.platforms.get(slug)
+        return platform.name if platform is not None else slug
+
+
+class ScoutClient(Protocol):
+    """What a component may ask of the client that discord.py hands it: the one seam besides constructors."""
+
+    services: Services
+
+    async def admit(self, interaction: discord.Interaction[Any]) -> None:
+        """Let an interaction in or raise the reason."""
+        ...
+
+    def mention(self, command: str) -> str:
+        """A clickable ``</command:id>``, or the plain ``/command`` while its id is unknown."""
+        ...

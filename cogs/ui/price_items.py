@@ -1,0 +1,62 @@
+"""The controls of a price card, alive as long as the message."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from discord import ui
+
+from cogs.price_flow import PriceFlow
+from cogs.replies import Place, Reply
+from cogs.ui.base import Interaction, ScoutItem
+from cogs.usage import seam
+from gpuscout.cards.state import BadState, Packed, PriceAction, PriceState, unpack
+
+
+class PriceButton(ScoutItem[ui.Button[Any]], template=r"price\d+\|(?!segment)(?P<state>.+)"):
+    """Refresh, range and Show data."""
+
+    usage_name = "price button"
+
+    async def act(self, interaction: Interaction) -> None:
+        flow = PriceFlow(seam(interaction.client).services)
+        packed = unpack(self.custom_id)
+        state = await _open(flow, packed)
+        if packed.action is PriceAction.DATA:
+            await flow.data(Reply(interaction, Place.PRIVATE), state)
+            return
+        if packed.action is PriceAction.RANGE:
+            state = state.over(packed.target)
+        await _show(flow, interaction, state)
+
+
+class PriceSelect(ScoutItem[ui.Select[Any]], template=r"price\d+\|segment(?P<state>.*)"):
+    """Which machines count."""
+
+    usage_name = "price segment"
+
+    async def act(self, interaction: Interaction) -> None:
+        flow = PriceFlow(seam(interaction.client).services)
+        state = await _open(flow, unpack(self.custom_id))
+        if not self.item.values:
+            raise BadState("nothing chosen")
+        await _show(flow, interaction, state.choosing(self.item.values[0]))
+
+
+async def _open(flow: PriceFlow, packed: Packed) -> PriceState:
+    if not packed.closed:
+        return packed.state
+    market = flow.services.market
+    gpus = [model.slug for model in flow.services.gpus.models] + [slug for slug, _, _ in await market.known_gpus()]
+    platforms = [platform.slug for platform in flow.services.platforms.platforms]
+    return packed.open(gpus, platforms, await market.regions())
+
+
+async def _show(flow: PriceFlow, interaction: Interaction, state: PriceState) -> None:
+    """Edit the card for its owner; anyone else gets a copy of his own."""
+    user = interaction.user.id
+    place = Place.IN_PLACE if state.owner == user else Place.PRIVATE
+    await flow.show(Reply(interaction, place), state.owned_by(user))
+
+
+PRICE_ITEMS: tuple[type[ScoutItem[Any]], ...] = (PriceButton, PriceSelect)

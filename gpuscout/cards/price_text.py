@@ -1,0 +1,188 @@
+"""The words and figures of a price, shared by the card and the embed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from config.i18n import Text
+from gpuscout.cards.kit import code_block, code_safe, link, pad, plain, relative
+from gpuscout.market.models import ANY, GLOBAL, Freshness, PriceView, Quote, Verification
+
+NOTHING = "–"
+
+
+def title(view: PriceView, platform: str, t: Text) -> str:
+    """E.g. ``RTX 4090 on Vast.ai``."""
+    return t("{gpu} on {platform}", gpu=plain(view.gpu_name, 80), platform=plain(platform, 40))
+
+
+def badge(t: Text) -> str:
+    """The mark of simulated data."""
+    return f"`{t('SIMULATED')}`"
+
+
+def region_name(region: str, t: Text) -> str:
+    """A region as people call it."""
+    return t("Worldwide") if region == GLOBAL else plain(region, 64)
+
+
+def tier_name(tier: str, t: Text) -> str:
+    """A tier as people call it."""
+    names = {
+        "on-demand": t("on-demand"),
+        "spot": t("spot"),
+        "community": t("community cloud"),
+        "secure": t("secure cloud"),
+        "reserved": t("reserved"),
+    }
+    return names.get(tier, plain(tier, 20))
+
+
+def series_name(verification: str, segment: str, t: Text) -> str:
+    """Which machines a series counts, e.g. ``Datacenter, 8+ GPUs, verified``."""
+    checked = {
+        Verification.VERIFIED.value: t("verified"),
+        Verification.UNVERIFIED.value: t("unverified"),
+    }.get(verification)
+    if segment == ANY:
+        return {
+            Verification.VERIFIED.value: t("Verified machines"),
+            Verification.UNVERIFIED.value: t("Unverified machines"),
+        }.get(verification, t("All machines"))
+    place, _, gpus = segment.partition(":")
+    where = t("Datacenter") if place == "dc" else t("Not datacenter")
+    size = t("{count} GPUs", count=code_safe(gpus, 8))
+    return ", ".join(part for part in (where, size, checked) if part)
+
+
+def subtitle(view: PriceView, t: Text) -> str:
+    """Where, how and which machines, and how old the reading is."""
+    key = view.quote.key
+    return " · ".join(
+        (
+            region_name(view.region, t),
+            tier_name(key.tier, t),
+            series_name(key.verification, key.segment, t),
+            t("as of {when}", when=relative(view.quote.at)),
+        )
+    )
+
+
+def price_line(view: PriceView, t: Text) -> str:
+    """Renter price with the host's take beside it."""
+    price = view.quote.price
+    if price is None:
+        return t("No price: nothing is listed")
+    renter = t("**{price}** renters pay", price=t.money(price, per="h"))
+    if view.host_take is None:
+        return renter
+    return renter + " · " + t("**{price}** hosts get", price=t.money(view.host_take, per="h"))
+
+
+def price_basis(view: PriceView, t: Text) -> str:
+    """What the two prices are."""
+    count = t.number(view.quote.all.count)
+    if view.host_share is None:
+        return t("Median of {count} listed GPUs, per GPU-hour.", count=count)
+    return t(
+        "Median of {count} listed GPUs, per GPU-hour; hosts keep {share}.",
+        count=count,
+        share=t.percent(view.host_share),
+    )
+
+
+def signed(ratio: float, text: str) -> str:
+    """A change with its direction in shape as well as in sign, never in colour alone."""
+    return f"{'▲' if ratio > 0 else '▼'} {text}" if ratio else f"→ {text}"
+
+
+def changes_line(view: PriceView, t: Text) -> str:
+    """Price changes over a day, a week, a month."""
+    labels = {"24h": t("24 h"), "7d": t("7 d"), "30d": t("30 d")}
+    parts = []
+    for window, label in labels.items():
+        change = view.changes.get(window)
+        ratio = None if change is None else change.price_ratio
+        if ratio is None:
+            parts.append(f"{label} {NOTHING}")
+        else:
+            rounded = round(ratio, 3)
+            parts.append(f"{label} {signed(rounded, t.percent(rounded, digits=1, signed=True))}")
+    return t("Price") + ": " + " · ".join(parts)
+
+
+def use_line(view: PriceView, t: Text) -> str:
+    """Utilization with its trend, and demand."""
+    quote = view.quote
+    if quote.utilization is None:
+        use = f"**{t('Utilization')}** {NOTHING}"
+    else:
+        use = f"**{t('Utilization')}** {t.percent(quote.utilization)}"
+        change = view.changes.get("24h")
+        if change is not None and change.utilization_points is not None:
+            points = round(change.utilization_points * 100, 1)
+            moved = t("{points} points in 24 h", points=("+" if points > 0 else "") + t.number(points, digits=1))
+            use += f" ({signed(points, moved)})"
+    demand = NOTHING if quote.demand is None else f"{t.number(round(quote.demand))}/100"
+    return f"{use} · **{t('Demand')}** {demand}"
+
+
+def verification_line(view: PriceView, t: Text) -> str | None:
+    """Prices of verified and unverified machines; None where the platform makes no difference."""
+    parts = []
+    for verification, label in (("verified", t("Verified")), ("unverified", t("Unverified"))):
+        quote = view.headline.get(verification)
+        if quote is not None:
+            price = NOTHING if quote.price is None else t.money(quote.price)
+            parts.append(f"**{label}** {price} ({t('{count} GPUs', count=t.number(quote.all.count))})")
+    return " · ".join(parts) if parts else None
+
+
+def others_line(others: Iterable[Quote], names: dict[str, str], t: Text) -> str | None:
+    """The same model elsewhere, cheapest first; None when it is nowhere else."""
+    priced = sorted((q for q in others if q.price is not None), key=lambda q: q.price or 0.0)[:4]
+    if not priced:
+        return None
+    parts = [f"{plain(names.get(q.key.platform, q.key.platform), 30)} {t.money(q.price or 0.0)}" for q in priced]
+    return f"**{t('Elsewhere')}** " + " · ".join(parts)
+
+
+def decimals(prices: Iterable[float | None]) -> int:
+    """Three when a price of a table needs them, else two: its columns stay aligned."""
+    return 3 if any(p is not None and p < 1 and round(p, 3) != round(p, 2) for p in prices) else 2
+
+
+def table(quote: Quote, t: Text) -> str:
+    """Counts, p10, median and p90 of rented, available and all GPUs, 34 characters wide: it fits a phone."""
+    sides = ((t("Rented"), quote.rented), (t("Available"), quote.available), (t("All"), quote.all))
+    digits = decimals(price for _, side in sides for price in (side.p10, side.median, side.p90))
+
+    def amount(value: float | None) -> str:
+        return NOTHING if value is None else t.number(value, digits=digits)
+
+    rows = [["$/h", t("GPUs"), "p10", t("median"), "p90"]]
+    rows += [
+        [label, t.number(side.count), amount(side.p10), amount(side.median), amount(side.p90)] for label, side in sides
+    ]
+    return code_block(pad(rows))
+
+
+def remarks(view: PriceView, t: Text) -> list[str]:
+    """Everything that weakens the reading, in words."""
+    notes = []
+    if view.freshness is Freshness.STALE:
+        notes.append(t("Stale: the source was last heard {when}.", when=relative(view.quote.at)))
+    if view.quote.thin:
+        notes.append(t("Thin sample: fewer than 10 GPUs, take the figures as a hint."))
+    if view.quote.outlier:
+        notes.append(t("Outlier: absurd against its own history, left out of medians and chart."))
+    if view.simulated:
+        notes.append(t("Simulated market: no real prices."))
+    return notes
+
+
+def source_line(view: PriceView, methodology: str | None, t: Text) -> str:
+    """Who the numbers come from and how they are made."""
+    source = t("Source: {source}", source=link(view.source, view.source_url))
+    method = t("method {version}", version=view.quote.method)
+    return f"{source} · {link(method, methodology)}"
