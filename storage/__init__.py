@@ -1,1 +1,1 @@
-"""Tables, migrations, one repository a subject, jobs and caches. Everything below is SQLAlchemy on SQLite or PostgreSQL."""
+"""Tables, migrations, one repository a subject, jobs and caches, on SQLite or PostgreSQL through SQLAlchemy."""

@@ -20,6 +20,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
@@ -97,6 +98,7 @@ quote = Table(
     Column("demand", Float),
     Column("flags", SmallInteger, nullable=False, server_default="0"),
     PrimaryKeyConstraint("ts", "series_id", "source_id"),
+    Index("ix_quote_series_id_ts", "series_id", "ts"),
     sqlite_with_rowid=False,
 )
 
@@ -160,7 +162,7 @@ job = Table(
     Column("dedupe_key", String(200), unique=True),
     Column("concurrency_key", String(200)),
     Column("payload", Json, nullable=False),
-    Column("state", String(16), nullable=False),  # ready, running, done, dead
+    Column("state", String(16), nullable=False),  # ready, running, done, dead, discarded
     Column("run_at", UtcDateTime, nullable=False),
     Column("attempts", Integer, nullable=False, server_default="0"),
     Column("max_attempts", Integer, nullable=False),
@@ -171,6 +173,14 @@ job = Table(
     Column("finished_at", UtcDateTime),
     Index("ix_job_state_run_at", "state", "run_at"),
     Index("ix_job_concurrency_key_state", "concurrency_key", "state"),
+    # One running job a key, even when two processes claim at the same instant.
+    Index(
+        "uq_job_running_key",
+        "concurrency_key",
+        unique=True,
+        sqlite_where=text("state = 'running'"),
+        postgresql_where=text("state = 'running'"),
+    ),
 )
 
 lease = Table(

@@ -1,0 +1,323 @@
+"""One way to the database: SQLite with one writer at a time, or PostgreSQL with a pool.
+
+On SQLite every write transaction is ``BEGIN IMMEDIATE`` behind one first-come gate a process: a deferred transaction
+that turns into a writer fails with "database is locked" whatever the busy timeout, and a gate is fair where SQLite's
+own waiting is not. Reads go through a second engine and see a snapshot, so they neither wait for the writer nor block
+it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import time
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import structlog
+from sqlalchemy import Table, event, text
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import URL, Connection, make_url
+from sqlalchemy.exc import ArgumentError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.util.concurrency import in_greenlet
+
+from storage.errors import DatabaseClosed, NestedWrite
+
+log = structlog.get_logger(__name__)
+
+Dialect = Literal["sqlite", "postgresql"]
+UpsertInsert = sqlite.Insert | postgresql.Insert
+"""An insert with ``on_conflict_do_update`` / ``on_conflict_do_nothing`` and ``excluded``."""
+
+T = TypeVar("T")
+
+SLOW_WRITE_SECONDS = 2.0
+"""A write transaction held longer than this is logged: it keeps every other writer waiting."""
+
+_DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg", "postgres": "postgresql+asyncpg"}
+
+
+def parse_url(url: str) -> URL:
+    """*url* with the async driver filled in (``postgres://`` and ``sqlite:///`` are understood).
+
+    Raises:
+        ValueError: one sentence that says what is wrong; never contains the password.
+    """
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        raise ValueError(
+            "DATABASE_URL is not a database address; write sqlite+aiosqlite:///data/gpuscout.db "
+            "or postgresql+asyncpg://user:password@host/database"
+        ) from None
+    parsed = parsed.set(drivername=_DRIVERS.get(parsed.drivername, parsed.drivername))
+    if parsed.drivername not in _DRIVERS.values():
+        raise ValueError(
+            f"DATABASE_URL uses {parsed.drivername}; GPUScout runs on sqlite+aiosqlite and postgresql+asyncpg"
+        )
+    if parsed.drivername == "sqlite+aiosqlite" and (
+        not parsed.database or ":memory:" in parsed.database or parsed.query.get("mode") == "memory"
+    ):
+        raise ValueError("DATABASE_URL must name a SQLite file, for example sqlite+aiosqlite:///data/gpuscout.db")
+    return parsed
+
+
+async def settle(work: Coroutine[Any, Any, T]) -> T:
+    """Run *work* to its end even if the caller is cancelled meanwhile; the cancellation is raised afterwards.
+
+    For the few steps that must not stop half-way: commit, rollback, giving a connection back.
+    """
+    task = asyncio.ensure_future(work)
+    cancelled = await _outlast(task)
+    if cancelled is not None:
+        if not task.cancelled() and (failure := task.exception()) is not None:
+            log.warning("database_settle_failed", error=repr(failure))
+        raise cancelled
+    return task.result()
+
+
+async def _outlast(task: asyncio.Task[Any]) -> asyncio.CancelledError | None:
+    """Wait for *task* whatever happens; returns the cancellation that arrived meanwhile."""
+    cancelled: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.wait({task})
+        except asyncio.CancelledError as error:
+            cancelled = error
+    return cancelled
+
+
+class Database:
+    """The process's database. Make one a process, in the running event loop, and close it at the end.
+
+    Args:
+        url: ``sqlite+aiosqlite:///path`` or ``postgresql+asyncpg://…``.
+        read_pool: SQLite: connections for reading.
+        pool_size, max_overflow: PostgreSQL: connections kept, and more under load.
+        busy_timeout: SQLite: seconds to wait for another process's write.
+        statement_timeout: PostgreSQL: seconds after which the server ends a statement.
+        application_name: PostgreSQL: how this process is called in ``pg_stat_activity``.
+
+    Raises:
+        ValueError: for an address that cannot be used.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        read_pool: int = 4,
+        pool_size: int = 5,
+        max_overflow: int = 10,
+        pool_timeout: float = 30.0,
+        busy_timeout: float = 10.0,
+        statement_timeout: float = 30.0,
+        application_name: str = "gpuscout",
+    ) -> None:
+        self.url = parse_url(url)
+        self.dialect: Dialect = "sqlite" if self.url.drivername.startswith("sqlite") else "postgresql"
+        self._gate = asyncio.Lock()  # documented as fair: waiters pass in the order in which they came
+        self._writing: set[asyncio.Task[Any]] = set()
+        self._closed = False
+        if self.dialect == "sqlite":
+            # expanduser is not applied: the address means the same file to every tool that reads it.
+            Path(str(self.url.database)).absolute().parent.mkdir(parents=True, exist_ok=True)
+            self._write_engine = _sqlite_engine(self.url, busy_timeout, read_only=False, size=1, timeout=pool_timeout)
+            self._read_engine = _sqlite_engine(
+                self.url, busy_timeout, read_only=True, size=read_pool, timeout=pool_timeout
+            )
+        else:
+            self._write_engine = create_async_engine(
+                self.url,
+                pool_size=pool_size,
+                max_overflow=max_overflow,
+                pool_timeout=pool_timeout,
+                pool_pre_ping=True,
+                pool_recycle=1800,
+                hide_parameters=True,
+                connect_args={
+                    "timeout": 10,
+                    # The client's limit is for a dead peer only; the server's ends slow statements first.
+                    "command_timeout": statement_timeout + 15,
+                    "server_settings": {
+                        "application_name": application_name,
+                        "statement_timeout": str(int(statement_timeout * 1000)),
+                        "idle_in_transaction_session_timeout": "60000",
+                        "timezone": "UTC",
+                        "jit": "off",  # planning cost without gain on statements this short
+                    },
+                },
+            )
+            self._read_engine = self._write_engine.execution_options(
+                isolation_level="REPEATABLE READ", postgresql_readonly=True
+            )
+
+    @property
+    def path(self) -> Path | None:
+        """The SQLite file, or None on PostgreSQL."""
+        return Path(str(self.url.database)) if self.dialect == "sqlite" else None
+
+    def __repr__(self) -> str:
+        return f"Database({self.url.render_as_string(hide_password=True)!r})"
+
+    def insert(self, table: Table) -> UpsertInsert:
+        """The dialect's ``INSERT``, which both understand ``on_conflict_do_update(index_elements=…, set_=…)``."""
+        return sqlite.insert(table) if self.dialect == "sqlite" else postgresql.insert(table)
+
+    @asynccontextmanager
+    async def write(self) -> AsyncIterator[AsyncConnection]:
+        """A write transaction: committed when the block ends, rolled back when it raises or is cancelled.
+
+        Keep it short (at most some 500 rows) and do nothing else in it: no network call, no waiting. A commit that
+        has begun is finished before a cancellation goes on.
+
+        Raises:
+            NestedWrite: when this task already has one open.
+            DatabaseClosed: after :meth:`close`.
+        """
+        task = asyncio.current_task()
+        if task is None:
+            raise RuntimeError("write() needs a running task")
+        if task in self._writing:
+            raise NestedWrite("write() inside write(): hand the open connection down instead")
+        self._writing.add(task)
+        try:
+            if self.dialect == "sqlite":
+                async with self._gate, self._transaction(self._write_engine) as conn:
+                    yield conn
+            else:
+                async with self._transaction(self._write_engine) as conn:
+                    yield conn
+        finally:
+            self._writing.discard(task)
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[AsyncConnection]:
+        """A read-only snapshot: all statements in the block see one state. Writing in it fails."""
+        if self._closed:
+            raise DatabaseClosed("the database is closed")
+        conn = self._read_engine.connect()
+        try:
+            await conn.start()
+            yield conn
+        finally:
+            await settle(conn.close())
+
+    @asynccontextmanager
+    async def _transaction(self, engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+        if self._closed:
+            raise DatabaseClosed("the database is closed")
+        conn = engine.connect()
+        started = time.monotonic()
+        try:
+            await conn.start()
+            await conn.begin()
+            yield conn
+            await settle(conn.commit())
+        finally:
+            # Closing rolls back what was not committed; a connection whose statement was cancelled is thrown away.
+            await settle(conn.close())
+            held = time.monotonic() - started
+            if held > SLOW_WRITE_SECONDS:
+                log.warning("write_transaction_slow", seconds=round(held, 2))
+
+    async def ping(self, timeout: float = 5.0) -> float:  # noqa: ASYNC109
+        """Seconds that a trivial read takes.
+
+        Raises:
+            TimeoutError: no answer within *timeout* seconds.
+            Exception: whatever the driver says when it cannot connect.
+        """
+        started = time.monotonic()
+        async with asyncio.timeout(timeout):
+            async with self.read() as conn:
+                await conn.execute(text("SELECT 1"))
+        return time.monotonic() - started
+
+    async def checkpoint(self) -> None:
+        """SQLite: move the write-ahead log into the file. For idle moments, so that no commit pays for it."""
+        if self.dialect != "sqlite" or self._closed:
+            return
+        async with self._gate, self._write_engine.connect() as conn:
+            # On the driver, without the begin event: a checkpoint cannot run inside a transaction.
+            driver: Any = (await conn.get_raw_connection()).driver_connection
+            await driver.execute_fetchall("PRAGMA wal_checkpoint(PASSIVE)")
+
+    async def close(self) -> None:
+        """Wait for the running write, then close every connection. Safe to call twice."""
+        if self._closed:
+            return
+        async with self._gate:
+            self._closed = True
+            await settle(self._dispose())
+
+    async def _dispose(self) -> None:
+        await self._write_engine.dispose()
+        if self.dialect == "sqlite":
+            await self._read_engine.dispose()
+
+
+def _sqlite_engine(url: URL, busy_timeout: float, *, read_only: bool, size: int, timeout: float) -> AsyncEngine:
+    engine = create_async_engine(
+        url,
+        pool_size=size,
+        max_overflow=0,
+        pool_timeout=timeout,
+        hide_parameters=True,
+        # isolation_level None: the driver never opens a transaction by itself, the begin event below does.
+        connect_args={"isolation_level": None, "timeout": busy_timeout},
+    )
+    pragmas = [
+        "journal_mode=WAL",
+        "synchronous=FULL",
+        "foreign_keys=ON",
+        "temp_store=MEMORY",
+        f"cache_size={-16384 if read_only else -65536}",  # KiB, taken only as it fills
+        "wal_autocheckpoint=4000",  # pages: 16 MiB, so that few commits pay for a checkpoint
+        "journal_size_limit=67108864",
+    ]
+    if read_only:
+        pragmas.append("query_only=ON")
+    begin = "BEGIN" if read_only else "BEGIN IMMEDIATE"
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def _on_connect(connection: Any, _record: object) -> None:
+        cursor = connection.cursor()
+        for pragma in pragmas:
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    @event.listens_for(engine.sync_engine, "begin")
+    def _on_begin(connection: Connection) -> None:
+        connection.exec_driver_sql(begin)
+
+    @event.listens_for(engine.sync_engine, "invalidate")
+    def _on_invalidate(connection: Any, _record: object, _error: BaseException | None) -> None:
+        if in_greenlet():
+            connection.run_async(_abandon)
+
+    return engine
+
+
+async def _abandon(driver: Any) -> None:
+    """Stop what a cancelled caller left running in *driver*'s thread and give its locks back.
+
+    Closing alone would wait for the statement's end, and keep the write lock as long as any of its statements is
+    not yet collected (``sqlite3_close_v2``).
+    """
+
+    async def stop() -> None:
+        rollback = asyncio.ensure_future(driver.rollback())
+        try:
+            while not rollback.done():
+                await driver.interrupt()  # again and again: it does nothing to a statement that has yet to start
+                await asyncio.wait({rollback}, timeout=0.05)
+            rollback.result()
+        except (ValueError, sqlite3.Error) as error:  # already closed, or broken: closing is all that is left
+            log.debug("database_abandon_failed", error=repr(error))
+
+    # The caller is being cancelled already, so a further cancellation has nothing to add.
+    await _outlast(asyncio.ensure_future(stop()))

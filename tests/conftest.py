@@ -1,0 +1,146 @@
+"""Databases and caches for every test: real ones, a fresh one each test."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import shutil
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from storage.engine import Database
+from storage.tables import metadata
+from tests.services import PostgresServer, RedisServer, ServiceMissing, running_postgres, running_redis
+
+_TEMPLATE = "gpuscout_template"
+_numbers = itertools.count(1)
+
+
+async def _create_tables(url: str) -> None:
+    db = Database(url)
+    try:
+        async with db.write() as conn:
+            await conn.run_sync(metadata.create_all)
+    finally:
+        await db.close()
+
+
+@asynccontextmanager
+async def _admin(server: PostgresServer) -> AsyncIterator[asyncpg.Connection]:
+    conn = await asyncpg.connect(host="127.0.0.1", port=server.port, user="gpuscout", database="postgres")
+    try:
+        yield conn
+    finally:
+        await conn.close()
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    """A PostgreSQL server, one a test process, with a template database that has all tables."""
+    try:
+        running = running_postgres()
+        with running as server:
+
+            async def prepare() -> None:
+                async with _admin(server) as conn:
+                    await conn.execute(f"CREATE DATABASE {_TEMPLATE}")
+                await _create_tables(server.url(_TEMPLATE))
+
+            asyncio.run(prepare())
+            yield server
+    except ServiceMissing as missing:
+        pytest.skip(str(missing))
+
+
+@pytest.fixture(scope="session")
+def _sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("sqlite") / "template.db"
+    asyncio.run(_create_tables(f"sqlite+aiosqlite:///{path}"))
+    return path
+
+
+@pytest.fixture
+def sqlite_url(_sqlite_template: Path, tmp_path: Path) -> str:
+    """Address of a fresh SQLite file that has all tables."""
+    path = tmp_path / "gpuscout.db"
+    shutil.copyfile(_sqlite_template, path)
+    return f"sqlite+aiosqlite:///{path}"
+
+
+@pytest.fixture
+async def postgres_url(postgres_server: PostgresServer) -> AsyncIterator[str]:
+    """Address of a fresh PostgreSQL database that has all tables; dropped after the test."""
+    name = f"test_{next(_numbers)}"
+    async with _admin(postgres_server) as conn:
+        await conn.execute(f"CREATE DATABASE {name} TEMPLATE {_TEMPLATE}")
+    yield postgres_server.url(name)
+    async with _admin(postgres_server) as conn:
+        await conn.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+async def sqlite_db(sqlite_url: str) -> AsyncIterator[Database]:
+    db = Database(sqlite_url)
+    yield db
+    await db.close()
+
+
+@pytest.fixture
+async def postgres_db(postgres_url: str) -> AsyncIterator[Database]:
+    db = Database(postgres_url)
+    yield db
+    await db.close()
+
+
+_BOTH = ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)]
+
+
+@pytest.fixture(params=_BOTH)
+def db_url(request: pytest.FixtureRequest) -> str:
+    """The address of a fresh database; the test runs once on SQLite and once on PostgreSQL."""
+    name = "sqlite_url" if request.param == "sqlite" else "postgres_url"
+    return str(request.getfixturevalue(name))
+
+
+@pytest.fixture
+async def db(db_url: str) -> AsyncIterator[Database]:
+    """A fresh database with all tables; the test runs once on SQLite and once on PostgreSQL."""
+    db = Database(db_url)
+    yield db
+    await db.close()
+
+
+@pytest.fixture(scope="session")
+def _shared_redis() -> Iterator[RedisServer]:
+    try:
+        with running_redis() as server:
+            yield server
+    except ServiceMissing as missing:
+        pytest.skip(str(missing))
+
+
+@pytest.fixture
+async def redis_url(_shared_redis: RedisServer) -> str:
+    """Address of an empty Redis, one a test process."""
+    import redis.asyncio
+
+    client = redis.asyncio.from_url(_shared_redis.url)
+    try:
+        await client.flushall()
+    finally:
+        await client.aclose()
+    return _shared_redis.url
+
+
+@pytest.fixture
+def redis_server() -> Iterator[RedisServer]:
+    """A Redis of the test's own, to be stopped and started."""
+    try:
+        with running_redis() as server:
+            yield server
+    except ServiceMissing as missing:
+        pytest.skip(str(missing))
