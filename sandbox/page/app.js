@@ -14,7 +14,7 @@ import { Store } from "./js/store.js";
 import { Topbar, Typing } from "./js/topbar.js";
 
 const PAGE = 50;
-const MAX_PAGE = 500;
+const MAX_PAGE = 200;
 const POLL_MS = 3000;
 
 const $ = (id) => document.getElementById(id);
@@ -29,7 +29,8 @@ let list, composer, topbar, typing;
 const ctx = {
   store, openMenu,
   get api() { return api; },
-  limit: () => limit,
+  /** Whether there may be messages before the oldest of `count` shown. */
+  mayHaveEarlier: (count) => count >= limit && limit < MAX_PAGE,
   entries() {
     entryCache ||= flatten(store.commands, { inDm: !store.channels.get(store.current)?.guild_id, locale: store.me?.locale });
     return entryCache;
@@ -166,8 +167,9 @@ async function openBotDm() {
 
 async function loadMessages(id) {
   if (!id) return;
+  const since = performance.now();
   try {
-    store.fill(id, await api.messages(id, limit));
+    store.fill(id, await api.messages(id, limit), since);
   } catch (error) {
     toast(`Messages could not be loaded. ${wordsOf(error)}`);
   }
@@ -206,7 +208,7 @@ const handlers = {
   },
   MESSAGE_UPDATE(message) {
     interactions.messageChanged(message);
-    store.put(message);
+    if (store.message(message.channel_id, message.id)) store.put(message);
   },
   MESSAGE_DELETE({ channel_id: channelId, id, message_id: other }) {
     store.remove(channelId || store.current, id || other);
@@ -262,7 +264,7 @@ async function firstState() {
     try {
       return await api.state();
     } catch (error) {
-      if (error.status === 404 && api.user) {
+      if (error.status >= 400 && error.status < 500 && api.user) {
         // An address from an earlier sandbox: begin as its first member.
         api = new Api("");
         continue;

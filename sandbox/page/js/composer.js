@@ -1,6 +1,6 @@
 // The message box: plain text, the command list behind "/", and the command being filled in.
 
-import { clear, h, icon, toast } from "./dom.js";
+import { clear, h, icon, repaint, toast } from "./dom.js";
 import { avatar } from "./avatar.js";
 import { CommandBar } from "./command_bar.js";
 import { byPath, choiceName, match, readArguments, typedCommand } from "./slash.js";
@@ -58,9 +58,12 @@ export class Composer {
     this.input.setAttribute("aria-label", label);
     const bot = store.displayName(store.bot || { username: "The bot" });
     this.waiting.hidden = store.ready;
-    if (!store.ready) clear(this.waiting, h("span", { class: "spinner", "aria-hidden": "true" }), `Waiting for ${bot} to come online…`);
-    const chips = store.suggestions.map((text) => h("button", { class: "chip", type: "button", disabled: !store.ready, on: { click: () => this.#runSuggestion(text) } }, text));
-    clear(this.chips, chips.length > 0 && h("span", { class: "chips-label" }, "Try"), chips);
+    repaint(this.waiting, bot, () => [h("span", { class: "spinner", "aria-hidden": "true" }), `Waiting for ${bot} to come online…`]);
+    repaint(this.chips, [store.suggestions, store.ready], () => store.suggestions.length > 0 && [
+      h("span", { class: "chips-label" }, "Try"),
+      store.suggestions.map((text) => h("button", {
+        class: "chip", type: "button", disabled: !store.ready, dataset: { focus: text }, on: { click: () => this.#runSuggestion(text) },
+      }, text))]);
   }
 
   focus() {

@@ -92,6 +92,16 @@ export function mediaUrl(raw) {
   return safeHref(raw)?.startsWith("http") ? safeHref(raw) : null;
 }
 
+/** Rebuild `el` only when `key` changed; the keyboard focus stays on the same control. */
+export function repaint(el, key, build) {
+  const text = JSON.stringify(key);
+  if (el.paintKey === text) return;
+  el.paintKey = text;
+  const held = el.contains(document.activeElement) ? document.activeElement.dataset.focus : null;
+  clear(el, build());
+  if (held) el.querySelector(`[data-focus="${CSS.escape(held)}"]`)?.focus({ preventScroll: true });
+}
+
 export function link(href, props, ...children) {
   return h("a", { href, target: "_blank", rel: "noopener noreferrer nofollow", ...props }, ...children);
 }

@@ -31,13 +31,14 @@ export class MessageList {
     document.addEventListener("visibilitychange", () => this.markRead());
     ctx.store.on("messages", ({ channelId, message, fresh }) => {
       if (channelId !== this.#channel) return;
+      if (fresh && message && this.#answersMe(message)) this.#pinned = true;
       if (fresh && message && !this.#pinned) this.#missed += 1;
       this.sync();
       this.markRead();
     });
     ctx.store.on("failure", ({ messageId }) => this.#paintFailure(messageId));
-    ctx.store.on("state", () => this.#channel && this.sync(true));
-    ctx.store.on("commands", () => this.#channel && this.sync(true));
+    ctx.store.on("state", () => this.#rebuildIfRenamed());
+    ctx.store.on("commands", () => this.#rebuildIfRenamed());
   }
 
   show(channelId) {
@@ -75,6 +76,22 @@ export class MessageList {
     patch(this.inner, wanted);
     if (this.#pinned) this.#scrollDown();
     this.#paintJump();
+  }
+
+  /** Messages show names and app menus; draw them again only when one of those changed. */
+  #rebuildIfRenamed() {
+    const { store } = this.ctx;
+    const names = [...store.users.values(), ...store.channels.values()].map((x) => [x.id, x.name, x.username, x.global_name]);
+    const key = JSON.stringify([names, store.commands.filter((c) => (c.type ?? 1) !== 1).map((c) => c.name)]);
+    const changed = key !== this.namesKey;
+    this.namesKey = key;
+    if (this.#channel) this.sync(changed);
+  }
+
+  /** An answer to what this member just did, not far below: worth following. */
+  #answersMe(message) {
+    const { scrollHeight, scrollTop, clientHeight } = this.scroller;
+    return message.interaction_metadata?.user?.id === this.ctx.store.me.id && scrollHeight - scrollTop - clientHeight < clientHeight * 1.5;
   }
 
   #entry(message, compact, rebuild) {
@@ -118,10 +135,11 @@ export class MessageList {
   #intro(messages) {
     const { store } = this.ctx;
     const channel = store.channels.get(this.#channel);
-    const key = `${this.#channel}|${messages.length >= this.ctx.limit()}|${store.welcome}|${store.channelName(channel)}`;
+    const earlier = this.ctx.mayHaveEarlier(messages.length);
+    const key = `${this.#channel}|${earlier}|${store.welcome}|${store.channelName(channel)}`;
     if (this.introNode?.dataset.key === key) return this.introNode;
     const name = store.channelName(channel);
-    const more = messages.length >= this.ctx.limit()
+    const more = earlier
       ? h("button", { class: "button secondary", type: "button", on: { click: () => this.ctx.loadEarlier() } }, "Load earlier messages") : null;
     this.introNode = h("header", { class: "intro", dataset: { key } },
       more || h("div", { class: "intro-icon" }, icon(channel?.guild_id ? "hash" : "chat")),

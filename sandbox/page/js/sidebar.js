@@ -1,6 +1,6 @@
 // Server rail, channel list, user panel and member list.
 
-import { append, clear, h, icon } from "./dom.js";
+import { h, icon, repaint } from "./dom.js";
 import { appTag, avatar, initials } from "./avatar.js";
 import { openPopup } from "./popup.js";
 
@@ -28,6 +28,12 @@ export class Sidebar {
   #paintRail(guild) {
     const { store } = this.ctx;
     const dmUnread = store.dms.reduce((sum, dm) => sum + store.unread(dm.id), 0);
+    const unreadGuilds = store.guilds.map((g) => [g.id, g.name, (g.channels || []).some((c) => store.unread(c.id))]);
+    repaint(this.rail, [guild?.id, dmUnread, unreadGuilds, store.dms.length, store.botDm()?.id], () => this.#railItems(guild, dmUnread));
+  }
+
+  #railItems(guild, dmUnread) {
+    const { store } = this.ctx;
     const home = this.#railButton("Direct messages", icon("chat"), !guild, dmUnread, dmUnread, () => {
       const dm = store.botDm() || store.dms[0];
       if (dm) this.ctx.openChannel(dm.id, { keepDrawer: true });
@@ -38,13 +44,13 @@ export class Sidebar {
       const first = this.#textChannels(g)[0];
       return this.#railButton(g.name, initials(g.name), g === guild, unread, 0, () => first && this.ctx.openChannel(first.id, { keepDrawer: true }));
     });
-    clear(this.rail, home, h("div", { class: "rail-line", role: "presentation" }), guilds);
+    return [home, h("div", { class: "rail-line", role: "presentation" }), guilds];
   }
 
   #railButton(name, face, selected, unread, count, onClick) {
     return h("div", { class: `rail-item ${selected ? "selected" : ""} ${unread ? "unread" : ""}` },
       h("span", { class: "rail-pill", "aria-hidden": "true" }),
-      h("button", { class: "rail-button", type: "button", title: name, "aria-current": selected ? "true" : undefined,
+      h("button", { class: "rail-button", type: "button", title: name, dataset: { focus: name }, "aria-current": selected ? "true" : undefined,
         "aria-label": unread ? `${name}, unread messages` : name, on: { click: onClick } }, face),
       count > 0 && h("span", { class: "count" }, count > 99 ? "99+" : String(count)));
   }
@@ -55,12 +61,21 @@ export class Sidebar {
 
   #paintChannels(guild) {
     const { store } = this.ctx;
-    const rows = guild ? this.#textChannels(guild).map((c) => this.#channelRow(c, icon("hash"), c.name)) : this.#dmRows();
-    clear(this.sidebar,
-      h("header", { class: "sidebar-head" }, h("h1", null, guild ? guild.name : "Direct messages")),
-      h("nav", { class: "channels", "aria-label": guild ? "Channels" : "Direct messages" },
-        h("h2", { class: "channels-title" }, guild ? "Text channels" : "Direct messages"), rows),
-      this.#userPanel());
+    if (!this.head) {
+      this.head = h("header", { class: "sidebar-head" });
+      this.nav = h("nav", { class: "channels" });
+      this.panel = h("div", { class: "user-panel" });
+      this.sidebar.replaceChildren(this.head, this.nav, this.panel);
+    }
+    const name = guild ? guild.name : "Direct messages";
+    repaint(this.head, name, () => h("h1", null, name));
+    this.nav.setAttribute("aria-label", guild ? "Channels" : "Direct messages");
+    const channels = guild ? this.#textChannels(guild) : store.dms;
+    const key = [guild?.id, store.current, store.bot?.id, channels.map((c) => [c.id, store.channelName(store.channels.get(c.id)), store.unread(c.id)])];
+    repaint(this.nav, key, () => [
+      h("h2", { class: "channels-title" }, guild ? "Text channels" : "Direct messages"),
+      guild ? channels.map((c) => this.#channelRow(c, icon("hash"), c.name)) : this.#dmRows()]);
+    repaint(this.panel, store.me, () => this.#userButton());
   }
 
   #dmRows() {
@@ -82,20 +97,20 @@ export class Sidebar {
     const unread = selected ? 0 : store.unread(channel.id);
     const isDm = !store.channels.get(channel.id)?.guild_id;
     return h("button", {
-      class: `channel ${selected ? "selected" : ""} ${unread ? "unread" : ""}`, type: "button", dataset: { channel: channel.id },
+      class: `channel ${selected ? "selected" : ""} ${unread ? "unread" : ""}`, type: "button", dataset: { channel: channel.id, focus: channel.id },
       "aria-current": selected ? "page" : undefined, "aria-label": unread ? `${name}, ${unread} unread` : name,
       on: { click: () => this.ctx.openChannel(channel.id) },
     }, lead, h("span", { class: "channel-name" }, name), isDm && unread > 0 && h("span", { class: "count" }, String(unread)));
   }
 
-  #userPanel() {
+  #userButton() {
     const { store } = this.ctx;
     const button = h("button", { class: "user-button", type: "button", "aria-haspopup": "true", title: "Act as another member",
       on: { click: () => this.#openSwitcher(button) } },
     avatar(store.me, "medium"),
     h("span", { class: "user-text" }, h("span", { class: "user-name" }, store.displayName(store.me)), h("span", { class: "user-sub" }, "Switch member")),
     icon("swap"));
-    return h("div", { class: "user-panel" }, button);
+    return button;
   }
 
   #openSwitcher(anchor) {
@@ -121,8 +136,7 @@ export class Sidebar {
     const row = (user, offline) => h("div", { class: `member ${offline ? "offline" : ""}` },
       h("span", { class: `presence ${offline ? "off" : ""}` }, avatar(user, "medium")),
       h("span", { class: "member-name" }, store.displayName(user)), user.bot && appTag());
-    clear(this.members);
-    append(this.members, [
+    repaint(this.members, [guild.id, store.ready, bot, people], () => [
       bot && h("h2", { class: "channels-title" }, store.ready ? "Apps — 1" : "Offline — 1"), bot && row(bot, !store.ready),
       h("h2", { class: "channels-title" }, `Members — ${people.length}`), people.map((user) => row(user, false)),
     ]);

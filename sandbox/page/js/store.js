@@ -25,6 +25,7 @@ export class Store extends EventTarget {
   failures = new Map();
   #messages = new Map();
   #unread = new Map();
+  #arrived = new WeakMap();
 
   on(type, fn) {
     this.addEventListener(type, (event) => fn(event.detail));
@@ -84,11 +85,13 @@ export class Store extends EventTarget {
   message(channelId, id) {
     return this.#messages.get(channelId)?.get(id) || null;
   }
-  fill(channelId, messages) {
-    const local = this.list(channelId).filter((m) => m.local);
+  /** Replace a channel's messages by a fetched list; what was pushed after `since` is newer than it. */
+  fill(channelId, messages, since = Infinity) {
     const fresh = new Map();
     for (const message of messages) if (!this.isDismissed(message.id)) fresh.set(message.id, message);
-    for (const message of local) fresh.set(message.id, message);
+    for (const message of this.list(channelId)) {
+      if (message.local || (this.#arrived.get(message) ?? -1) >= since) fresh.set(message.id, message);
+    }
     this.#messages.set(channelId, fresh);
     this.emit("messages", { channelId });
   }
@@ -99,7 +102,9 @@ export class Store extends EventTarget {
     if (!box) this.#messages.set(channelId, (box = new Map()));
     const known = box.get(message.id);
     // A gateway-style partial update keeps what it does not mention.
-    box.set(message.id, known ? { ...known, ...message } : message);
+    const stored = known ? { ...known, ...message } : message;
+    box.set(message.id, stored);
+    this.#arrived.set(stored, performance.now());
     if (known) this.failures.delete(message.id);
     this.emit("messages", { channelId, message, fresh: !known });
   }
@@ -150,19 +155,17 @@ export class Store extends EventTarget {
       return {};
     }
   }
+  /** What came while this page was closed is unread; a first visit starts with everything read. */
   #restoreUnread() {
     const marks = this.#readMarks();
-    let changed = false;
+    const firstVisit = Object.keys(marks).length === 0;
+    const kept = {};
     for (const channel of this.channels.values()) {
-      const last = channel.last_message_id;
-      if (!(channel.id in marks)) {
-        marks[channel.id] = last || "0";
-        changed = true;
-      } else if (last && compareIds(last, marks[channel.id]) > 0 && !this.#unread.has(channel.id)) {
-        this.#unread.set(channel.id, 1);
-      }
+      const last = channel.last_message_id || "0";
+      kept[channel.id] = marks[channel.id] ?? (firstVisit ? last : "0");
+      if (compareIds(last, kept[channel.id]) > 0 && !this.#unread.has(channel.id)) this.#unread.set(channel.id, 1);
     }
-    if (changed) localStorage.setItem(this.#readKey(), JSON.stringify(marks));
+    localStorage.setItem(this.#readKey(), JSON.stringify(kept));
   }
   unread(channelId) {
     return this.#unread.get(channelId) || 0;

@@ -1,6 +1,6 @@
 // Channel header with the badge, the notice or connection banner, and the typing line.
 
-import { clear, h, icon } from "./dom.js";
+import { h, icon, repaint } from "./dom.js";
 import { avatar } from "./avatar.js";
 
 const TYPING_MS = 10000;
@@ -10,9 +10,9 @@ export class Topbar {
 
   constructor(bar, banner, members, ctx) {
     Object.assign(this, { bar, banner, members, ctx });
-    this.menuButton = h("button", { class: "icon-button menu-button", type: "button", "aria-label": "Servers and channels", "aria-expanded": "false",
+    this.menuButton = h("button", { class: "icon-button menu-button", type: "button", "aria-label": "Servers and channels", dataset: { focus: "menu" }, "aria-expanded": "false",
       on: { click: () => ctx.toggleDrawer() } }, icon("menu"), (this.dot = h("span", { class: "menu-dot", hidden: true })));
-    this.membersButton = h("button", { class: "icon-button members-button", type: "button", "aria-label": "Member list", title: "Member list",
+    this.membersButton = h("button", { class: "icon-button members-button", type: "button", "aria-label": "Member list", dataset: { focus: "members" }, title: "Member list",
       on: { click: () => this.#toggleMembers() } }, icon("people"));
     this.members.hidden = !matchMedia("(min-width: 1180px)").matches;
     for (const event of ["state", "channel", "unread"]) ctx.store.on(event, () => this.paint());
@@ -36,13 +36,13 @@ export class Topbar {
     const peer = channel && !channel.guild_id ? store.channelPeer(channel) : null;
     this.dot.hidden = total === 0;
     this.membersButton.hidden = !channel?.guild_id;
-    clear(this.bar, this.menuButton,
+    repaint(this.bar, [channel?.id, name, channel?.topic, store.badge, store.notice], () => [this.menuButton,
       channel && (peer ? avatar(peer.id === store.bot?.id ? { ...peer, bot: true } : peer, "small") : icon("hash", "channel-icon")),
       h("h2", { class: "topbar-name" }, name),
       channel?.topic && h("p", { class: "topbar-topic", title: channel.topic }, channel.topic),
       h("span", { class: "topbar-space" }),
       store.badge && h("span", { class: "badge", title: store.notice || "Nothing here comes from a real market or account." }, store.badge),
-      this.membersButton);
+      this.membersButton]);
     document.title = `${total ? `(${total}) ` : ""}${channel?.guild_id ? "#" : ""}${name || "GPUScout"} · sandbox`;
     const text = this.#offline ? "Connection lost. Reconnecting…" : store.notice || "";
     this.banner.classList.toggle("offline", this.#offline);
