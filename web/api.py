@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import asyncio
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
 from gpuscout.market.models import (
@@ -19,8 +20,9 @@ from gpuscout.market.models import (
 )
 from web.lookup import find_gpu, find_platform
 from web.problems import Problem
-from web.router import Operation
+from web.router import CHUNK, Operation
 from web.schemas import (
+    GapOut,
     GpuOut,
     GpusOut,
     HistoryOut,
@@ -41,6 +43,8 @@ DEFAULT_RANGE = timedelta(days=30)
 LONGEST_RANGE = timedelta(days=5 * 366)
 MAX_SERIES = 20
 """Series in one history answer; a model is on fewer platforms than this."""
+MAX_POINTS = 4000
+"""Points of one history answer over all its series: what is made and written without holding the event loop long."""
 
 NOT_FOUND = "No such model, platform or series; the detail names near spellings."
 
@@ -103,7 +107,13 @@ async def prices(services: WebServices, params: PricesParams) -> PricesOut:
     quotes = await services.market.quotes(gpu=gpu, platform=platform, region=params.region, segments=params.segments)
     ordered = sorted(quotes, key=lambda quote: (-quote.all.count, quote.key))
     names = {slug: name for slug, name, _ in await services.market.known_gpus()}
-    rows = [_quote_out(services, quote, names) for quote in ordered]
+    now, interval = services.clock(), services.market.freshness_interval()
+    rows = []
+    for number, quote in enumerate(ordered, 1):
+        stale = freshness(quote.at, now, interval) is not Freshness.FRESH
+        rows.append(_quote_out(services, quote, names, stale))
+        if number % CHUNK == 0:
+            await asyncio.sleep(0)
     return PricesOut(simulated=services.settings.simulated, count=len(rows), quotes=rows)
 
 
@@ -118,47 +128,50 @@ async def history(services: WebServices, params: HistoryParams) -> HistoryOut:
         raise Problem(400, "The range is too long: at most 5 years.")
     gpu = await find_gpu(services, params.gpu)
     platform = await find_platform(services, params.platform) if params.platform is not None else None
-    keys = await _series_keys(services, gpu.slug, platform, params)
-    series = [await services.market.history(key, start, end, params.points) for key in keys[:MAX_SERIES]]
+    wanted = await _series_wanted(services, gpu.slug, platform, params)
+    points = min(params.points, max(1, MAX_POINTS // max(1, len(wanted))))
+    read = [(await services.market.history(key, start, end, points), source) for key, source in wanted]
     return HistoryOut(
         gpu=gpu.slug,
         gpu_name=gpu.name,
         start=start,
         end=end,
         simulated=services.settings.simulated,
-        series=[_series_out(each) for each in series],
+        # A series without a current quote is only named when something is stored of it.
+        series=[await _series_out(each, source) for each, source in read if each.points or source],
     )
 
 
-async def _series_keys(
+async def _series_wanted(
     services: WebServices, gpu: str, platform: str | None, params: HistoryParams
-) -> Sequence[SeriesKey]:
-    """The series asked for: those with a quote, however old; else the one that the parameters name exactly."""
+) -> list[tuple[SeriesKey, str]]:
+    """The series asked for, each with the source of its current quote, or "" for one that left the market."""
     quotes = await services.market.quotes(
         gpu=gpu, platform=platform, region=params.region, segments=True, include_hidden=True
     )
-    largest = sorted(quotes, key=lambda quote: (-quote.all.count, quote.key))
-    keys = [
-        quote.key
-        for quote in largest
+    found = {
+        quote.key: quote.source
+        for quote in sorted(quotes, key=lambda quote: (-quote.all.count, quote.key))
         if quote.key.verification == params.verification and quote.key.segment == params.segment
-    ]
-    if keys or platform is None:
-        return list(dict.fromkeys(keys))
-    region = params.region or GLOBAL
-    return [SeriesKey(platform, gpu, region, Tier.ON_DEMAND.value, params.verification.value, params.segment)]
+    }
+    if not found:
+        region = params.region or GLOBAL
+        places = [platform] if platform is not None else await services.market.platforms()
+        for place in places:
+            key = SeriesKey(place, gpu, region, Tier.ON_DEMAND, params.verification, params.segment)
+            found[key] = ""
+    return list(found.items())[:MAX_SERIES]
 
 
 def _side_out(side: Side) -> SideOut:
     return SideOut(count=side.count, median=side.median, p10=side.p10, p90=side.p90)
 
 
-def _quote_out(services: WebServices, quote: Quote, names: Mapping[str, str]) -> QuoteOut:
+def _quote_out(services: WebServices, quote: Quote, names: Mapping[str, str], stale: bool) -> QuoteOut:
     key = quote.key
     model = services.catalogue.get(key.gpu)
     platform = services.platforms.get(key.platform)
     price = quote.price
-    band = freshness(quote.at, services.clock(), services.market.freshness_interval())
     return QuoteOut(
         gpu=key.gpu,
         gpu_name=model.label if model else names.get(key.gpu, key.gpu),
@@ -179,15 +192,20 @@ def _quote_out(services: WebServices, quote: Quote, names: Mapping[str, str]) ->
         as_of=quote.at,
         source=quote.source,
         method=quote.method,
-        stale=band is not Freshness.FRESH,
+        stale=stale,
         thin=quote.thin,
         outlier=quote.outlier,
         simulated=services.settings.simulated,
     )
 
 
-def _series_out(history: History) -> SeriesOut:
+async def _series_out(history: History, source: str) -> SeriesOut:
     key = history.key
+    points = []
+    for number, point in enumerate(history.points, 1):
+        points.append(_point_out(point))
+        if number % CHUNK == 0:
+            await asyncio.sleep(0)
     return SeriesOut(
         gpu=key.gpu,
         platform=key.platform,
@@ -195,18 +213,23 @@ def _series_out(history: History) -> SeriesOut:
         tier=Tier(key.tier),
         verification=Verification(key.verification),
         segment=key.segment,
-        source=history.source,
+        source=history.source or source,
         resolution=history.tier.value,
         step_seconds=history.step.total_seconds(),
         missing=history.missing,
         thinned=history.thinned,
-        points=[_point_out(point) for point in history.points],
+        gaps=[GapOut(start=_moment(before), end=_moment(after)) for before, after in history.gaps],
+        points=points,
     )
+
+
+def _moment(ts: int) -> datetime:
+    return datetime.fromtimestamp(ts, UTC)
 
 
 def _point_out(point: HistoryPoint) -> PointOut:
     return PointOut(
-        at=datetime.fromtimestamp(point.ts, UTC),
+        at=_moment(point.ts),
         price=point.price,
         price_p10=point.p10,
         price_p90=point.p90,

@@ -8,7 +8,7 @@ import errno
 import structlog
 from aiohttp import web
 
-from web import api, health, openapi
+from web import api, charts, health, openapi, pages
 from web.middleware import middlewares
 from web.router import add_operations
 from web.services import WebServices
@@ -26,6 +26,8 @@ def create_web_app(services: WebServices) -> web.Application:
     health.add_routes(app, services)
     add_operations(app, services, api.OPERATIONS)
     openapi.add_routes(app, services, api.OPERATIONS)
+    charts.add_routes(app, services)
+    pages.add_routes(app, services)
     return app
 
 

@@ -18,6 +18,7 @@ from web.services import WebServices
 log = structlog.get_logger(__name__)
 
 REQUEST_ID = web.RequestKey("request_id", str)
+RATE_LIMIT = web.RequestKey("rate_limit", dict[str, str])
 
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -64,6 +65,7 @@ def observe(services: WebServices) -> Middleware:
             if secure:
                 response.headers["Strict-Transport-Security"] = "max-age=31536000"
             response.headers["X-Request-ID"] = request_id
+            response.headers.update(request.get(RATE_LIMIT, {}))
             services.metrics.http_request(request.method, route, response.status, seconds)
             services.record_use(route, response.status, seconds)
             # The path without its query: a query may carry what nobody should read in a log.
@@ -120,17 +122,11 @@ def limit_rate(services: WebServices) -> Middleware:
             return await handler(request)
         key = client_key(request.remote, request.headers.get("X-Forwarded-For"), limits.trusted_proxies)
         decision = limiter.check(key, time.monotonic(), CHART_COST if route.startswith("/chart/") else 1)
-        headers = decision.headers()
+        # Kept with the request, so that every answer carries them, whatever becomes of it.
+        headers = request[RATE_LIMIT] = decision.headers()
         if not decision.allowed:
-            raise Problem(429, f"Too many requests; try again in {headers['Retry-After']} s.", headers=headers)
-        try:
-            response = await handler(request)
-        except Problem as problem:
-            problem.headers = {**headers, **problem.headers}
-            raise
-        for name, value in headers.items():
-            response.headers[name] = value
-        return response
+            raise Problem(429, f"Too many requests; try again in {headers['Retry-After']} s.")
+        return await handler(request)
 
     return middleware
 

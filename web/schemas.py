@@ -158,6 +158,13 @@ class PointOut(Out):
     samples: int = Field(description="Raw quotes behind the point.", ge=0)
 
 
+class GapOut(Out):
+    """A stretch without data, between the last point before it and the first after it."""
+
+    start: datetime = Field(alias="from")
+    end: datetime = Field(alias="to")
+
+
 class SeriesOut(Out):
     """History of one series, oldest point first. A gap in the data is a gap: nothing is interpolated."""
 
@@ -171,6 +178,7 @@ class SeriesOut(Out):
     resolution: Literal["raw", "hour", "day"]
     step_seconds: float = Field(description="Usual distance of two points before thinning; a longer one is a gap.")
     missing: int = Field(description="Points that the range should hold and does not.", ge=0)
+    gaps: list[GapOut] = Field(description="Stretches without data, found before thinning.")
     thinned: bool
     points: list[PointOut]
 

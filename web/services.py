@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Literal, Protocol
+from typing import Protocol
 
 from config.catalogue import GpuCatalogue
 from config.platforms import PlatformCatalogue
 from config.settings import Settings
 from gpuscout.charts.model import ChartSpec
-from gpuscout.market.models import History, PriceView
 from gpuscout.market.ports import Market
 from gpuscout.telemetry.metrics import Metrics
 from gpuscout.telemetry.usage import UsageRecorder, outcome_of_status
@@ -30,8 +29,6 @@ class Image(Protocol):
     def data(self) -> bytes: ...
     @property
     def mime(self) -> str: ...
-    @property
-    def key(self) -> str: ...
 
 
 class Renderer(Protocol):
@@ -40,14 +37,6 @@ class Renderer(Protocol):
     async def render(self, spec: ChartSpec) -> Image:
         """Raises ``ChartUnavailable`` when it cannot be drawn."""
         ...
-
-
-class ChartSpecBuilder(Protocol):
-    """Describes the chart of a price view and its history."""
-
-    def __call__(
-        self, view: PriceView, history: History, *, timezone: str, image_format: Literal["webp", "png"]
-    ) -> ChartSpec: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,12 +78,13 @@ class WebServices:
     metrics: Metrics
     charts: Renderer | None = None
     """None switches ``/chart`` off with a 503 that says so."""
-    chart_spec: ChartSpecBuilder | None = None
     readiness: Sequence[ReadinessCheck] = ()
     """Checks beside the built-in one that there are market data: database, migrations and the like."""
     usage: UsageRecorder | None = None
     clock: Callable[[], datetime] = utc_now
     version: str = "unknown"
+    methodology: str | None = None
+    """Markdown of ``/methodology``; None reads the page that ships with the package."""
     limits: WebLimits = field(default_factory=WebLimits)
 
     def record_use(self, route: str, status: int, seconds: float) -> None:

@@ -16,6 +16,9 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
 from prometheus_client.openmetrics import exposition as openmetrics
 from prometheus_client.process_collector import ProcessCollector
 
+from gpuscout.charts.pool import RendererStats
+from gpuscout.telemetry.chart_metrics import ChartCollector
+
 OTHER = "other"
 BREAKER_STATES = ("closed", "half-open", "open")
 HTTP_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -114,15 +117,6 @@ class Metrics:
         self._cache = Counter(
             "cache_requests", "Look-ups in the cache, by result (hit, miss).", ("result",), registry=reg
         )
-        self._chart = Histogram(
-            "chart_render_seconds",
-            "Time to render a chart that was not cached, queueing included.",
-            buckets=_REQUEST_SECONDS,
-            registry=reg,
-        )
-        self._chart_failures = Counter(
-            "chart_failures", "Charts that could not be rendered, by reason.", ("reason",), registry=reg
-        )
         self._loop = Histogram(
             "event_loop_delay_seconds",
             "How much later than asked the event loop woke a sleeping task.",
@@ -144,7 +138,7 @@ class Metrics:
         )
 
         self._source, self._service, self._reason = Bounded(), Bounded(), Bounded()
-        self._chart_reason, self._command_name, self._outcome = Bounded(), Bounded(128), Bounded()
+        self._command_name, self._outcome = Bounded(128), Bounded()
         self._route, self._job_state = Bounded(128), Bounded()
 
     # --- Web --------------------------------------------------------------------------------------------------------
@@ -221,13 +215,13 @@ class Metrics:
         """Count one look-up in the cache."""
         self._cache.labels("hit" if hit else "miss").inc()
 
-    def chart_rendered(self, seconds: float) -> None:
-        """Count one chart that was drawn (not served from the cache)."""
-        self._chart.observe(seconds)
+    def watch_charts(self, stats: Callable[[], RendererStats]) -> None:
+        """Read the chart renderer's own counters whenever the metrics are read.
 
-    def chart_failed(self, reason: str) -> None:
-        """Count one chart that could not be drawn."""
-        self._chart_failures.labels(self._chart_reason(reason)).inc()
+        Raises:
+            ValueError: a renderer is watched already.
+        """
+        self.registry.register(ChartCollector(stats))
 
     def loop_delay(self, seconds: float) -> None:
         """Count one sample of the event loop's delay."""

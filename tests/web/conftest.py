@@ -31,7 +31,7 @@ def market(clock: Clock) -> FakeMarket:
             quote("rtx-4090"),
             quote("rtx-4090", 0.45, rented=300, total=400, verification="verified", segment="dc:8+"),
             quote("rtx-4090", 0.28, rented=30, total=90, verification="unverified", segment="non-dc:1-3"),
-            quote("h100-sxm5-80gb", 2.1, rented=200, total=260),
+            quote("h100-sxm", 2.1, rented=200, total=260),
             quote("x-strange-card", None, rented=0, total=3),
             quote("rtx-3090", 0.16, rented=10, total=40, at=NOW - timedelta(hours=2)),
         ],
@@ -59,6 +59,7 @@ def services(market: FakeMarket, clock: Clock, uses: Uses) -> WebServices:
         usage=uses,
         clock=clock,
         version="1.2.3",
+        methodology="# How figures are made\n\n## What counts?\n\n| a | b |\n|:--|--:|\n| <b>x</b> | 1 |\n",
         limits=WebLimits(requests_per_second=1000, burst=10_000),
     )
 

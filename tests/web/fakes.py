@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
+from gpuscout.charts.model import ChartSpec
+from gpuscout.charts.pool import ChartImage, ChartUnavailable
 from gpuscout.market.models import (
     GLOBAL,
     STALE_LIMIT,
@@ -123,6 +125,7 @@ class FakeMarket(Market):
             source=chosen.source,
             source_url="https://500.farm",
             version=1,
+            simulated=chosen.source == "simulator",
         )
 
     async def quotes(
@@ -204,6 +207,21 @@ def status(**changes: object) -> SourceStatus:
     """A source that is well, save for *changes*."""
     well = SourceStatus("500.farm", NOW, NOW, NOW - timedelta(minutes=5), None, None, series=3)
     return SourceStatus(**{**{name: getattr(well, name) for name in well.__slots__}, **changes})  # type: ignore[arg-type]
+
+
+class Painter:
+    """A renderer that draws nothing: its picture is the spec's key. ``broken`` makes it fail as the real one does."""
+
+    def __init__(self) -> None:
+        self.specs: list[ChartSpec] = []
+        self.broken = False
+
+    async def render(self, spec: ChartSpec) -> ChartImage:
+        if self.broken:
+            raise ChartUnavailable("no chart within 5 s")
+        self.specs.append(spec)
+        key = spec.cache_key()
+        return ChartImage(key.encode(), f"image/{spec.format}", spec.format, key)
 
 
 @dataclass

@@ -1,0 +1,186 @@
+"""Pages for people: the market table and the methodology, rendered on the server, without scripts."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import quote as escape
+from urllib.parse import urlencode
+
+from aiohttp import web
+
+from config.i18n import translator_for
+from gpuscout.market.models import GLOBAL, Freshness, Quote, freshness
+from web.problems import Problem
+from web.router import text_response
+from web.services import WebServices
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+_HERE = Path(__file__).parent
+_ASSET_TYPES = {".css": "text/css", ".svg": "image/svg+xml"}
+_NOTHING = "–"
+
+
+class Pages:
+    """Templates, assets and what fills them. Templates and assets are read with the first page, off the event loop."""
+
+    def __init__(self, services: WebServices) -> None:
+        self._services = services
+        self._text = translator_for("en-US")
+
+    @cached_property
+    def assets(self) -> dict[str, tuple[bytes, str, str]]:
+        """By file name: content, media type and a digest for the address."""
+        found = {}
+        for path in sorted((_HERE / "static").iterdir()):
+            if kind := _ASSET_TYPES.get(path.suffix):
+                data = path.read_bytes()
+                found[path.name] = (data, kind, hashlib.blake2b(data, digest_size=6).hexdigest())
+        return found
+
+    @cached_property
+    def _environment(self) -> Environment:
+        from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+        made = Environment(
+            loader=FileSystemLoader(_HERE / "templates"),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        made.globals.update(
+            asset=lambda name: f"/static/{name}?v={self.assets[name][2]}",
+            simulated=self._services.settings.simulated,
+            version=self._services.version,
+        )
+        return made
+
+    @cached_property
+    def _methodology(self) -> bytes:
+        from markupsafe import Markup
+
+        from web.markdown import read_methodology, render
+
+        text = self._services.methodology if self._services.methodology is not None else read_methodology()
+        content = Markup(render(text))  # noqa: S704 - our own page; its parser escapes raw HTML
+        template = self._environment.get_template("methodology.html")
+        return template.render(page="methodology", content=content).encode()
+
+    async def methodology(self, request: web.Request) -> web.Response:
+        """``GET /methodology``."""
+        body = await asyncio.to_thread(lambda: self._methodology)
+        return text_response(request, body, "text/html", 300)
+
+    async def market(self, request: web.Request) -> web.Response:
+        """``GET /``."""
+        market = self._services.market
+        quotes = sorted(await market.quotes(), key=lambda quote: (-quote.all.count, quote.key))
+        names = {slug: name for slug, name, _ in await market.known_gpus()}
+        values = {**self._summary(quotes), "rows": [self._row(quote, names) for quote in quotes]}
+        if not quotes:
+            values["notice"] = await self._notice()
+        template = await asyncio.to_thread(lambda: self._environment.get_template("market.html"))
+        body = template.render(page="market", sources=self._sources(quotes), **values).encode()
+        return text_response(request, body, "text/html", 15)
+
+    async def asset(self, request: web.Request) -> web.Response:
+        """``GET /static/{name}``."""
+        assets = await asyncio.to_thread(lambda: self.assets)
+        found = assets.get(request.match_info["name"])
+        if found is None:
+            raise Problem(404, "There is no such file.")
+        data, kind, digest = found
+        # The address changes with the content, so the addressed content never does.
+        forever = request.query.get("v") == digest
+        return text_response(request, data, kind, 31536000 if forever else 300)
+
+    def _summary(self, quotes: Sequence[Quote]) -> dict[str, object]:
+        if not quotes:
+            return {}
+        newest = max(quote.at for quote in quotes)
+        return {
+            "total": self._text.number(sum(quote.all.count for quote in quotes)),
+            "rented": self._text.number(sum(quote.rented.count for quote in quotes)),
+            "newest": {"iso": _iso(newest), "age": self._age(newest)},
+            "stale": self._band(newest) is not Freshness.FRESH,
+        }
+
+    def _row(self, quote: Quote, names: dict[str, str]) -> dict[str, object]:
+        key, t = quote.key, self._text
+        model = self._services.catalogue.get(key.gpu)
+        platform = self._services.platforms.get(key.platform)
+        price = quote.price
+        take = platform.host_take(price) if platform is not None and price is not None else None
+        where = {"platform": key.platform, "region": key.region}
+        stale = self._band(quote.at) is not Freshness.FRESH
+        tags = [
+            (quote.thin, "thin", "Fewer than ten GPUs: little to go by"),
+            (quote.outlier, "outlier", "Far off its own history"),
+            (stale, "stale", "Older than one and a half polls"),
+        ]
+        return {
+            "name": model.label if model else names.get(key.gpu, key.gpu),
+            "platform": platform.name if platform else key.platform,
+            "region": "" if key.region == GLOBAL else key.region,
+            "price": self._money(price),
+            "spread": f"{self._money(quote.all.p10)} – {self._money(quote.all.p90)}" if quote.all.p10 else _NOTHING,
+            "host_take": self._money(take),
+            "utilization": t.percent(quote.utilization) if quote.utilization is not None else _NOTHING,
+            "meter": round(quote.utilization, 3) if quote.utilization is not None else None,
+            "rented": t.number(quote.rented.count),
+            "listed": t.number(quote.all.count),
+            "iso": _iso(quote.at),
+            "age": self._age(quote.at),
+            "stale": stale,
+            "tags": [{"text": text, "title": title} for on, text, title in tags if on],
+            "chart": f"/chart/{escape(key.gpu, safe='')}.webp?{urlencode({**where, 'range': '30d'})}",
+            "history": f"/api/v1/prices/{escape(key.gpu, safe='')}/history?{urlencode(where)}",
+        }
+
+    async def _notice(self) -> dict[str, str]:
+        """What stands there instead of an empty table."""
+        market = self._services.market
+        wait = await market.next_poll_in()
+        soon = f"The next poll is due in about {max(1, round(wait.total_seconds()))} s." if wait is not None else ""
+        seen = [status.last_source_time for status in await market.sources() if status.last_source_time is not None]
+        if seen:
+            last = self._text.datetime(max(seen))
+            return {"title": "Data temporarily unavailable", "detail": f"The newest reading is from {last}. {soon}"}
+        first = soon.replace("The next poll is due", "First data") if soon else "No poll is scheduled yet."
+        return {"title": "No market data yet", "detail": first}
+
+    def _sources(self, quotes: Sequence[Quote]) -> list[dict[str, str | None]]:
+        slugs = sorted({quote.source for quote in quotes})
+        known = [(slug, self._services.platforms.source(slug)) for slug in slugs]
+        return [
+            {"name": source.name if source else slug, "url": source.url if source else None} for slug, source in known
+        ]
+
+    def _band(self, at: datetime) -> Freshness:
+        return freshness(at, self._services.clock(), self._services.market.freshness_interval())
+
+    def _age(self, at: datetime) -> str:
+        return self._text.duration(max(timedelta(0), self._services.clock() - at))
+
+    def _money(self, usd: float | None) -> str:
+        return _NOTHING if usd is None else self._text.money(usd)
+
+
+def _iso(at: datetime) -> str:
+    return at.isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def add_routes(app: web.Application, services: WebServices) -> None:
+    """Register the pages and their assets."""
+    pages = Pages(services)
+    app.router.add_get("/", pages.market)
+    app.router.add_get("/methodology", pages.methodology)
+    app.router.add_get("/static/{name}", pages.asset)
