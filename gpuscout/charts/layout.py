@@ -59,11 +59,15 @@ def shorten(text: str, room: float, width: Callable[[str], float]) -> str:
     low, high = 0, len(text)
     while low < high:
         middle = (low + high + 1) // 2
-        if width(text[:middle].rstrip() + "…") <= room:
+        if width(_cut(text, middle)) <= room:
             low = middle
         else:
             high = middle - 1
-    return text[:low].rstrip(" ·-–,(") + "…"
+    return _cut(text, low)
+
+
+def _cut(text: str, length: int) -> str:
+    return text[:length].rstrip(" ·-–,(") + "…"
 
 
 def plain(text: str) -> str:

@@ -149,13 +149,15 @@ class ChartRenderer:
                 raise ChartUnavailable("the chart renderer was closed") from None
             raise
 
-    async def warm(self) -> None:
-        """Starts a worker if there is none, so that the first chart need not wait for it.
+    async def warm(self, workers: int = 1) -> None:
+        """Starts workers until so many live, so that the first charts need not wait for them.
 
-        Raises ``ChartUnavailable`` when none can be started.
+        Raises ``ChartUnavailable`` when one can't be started.
         """
-        async with self._slots:
-            if not self._idle and not self._busy and not self._closed:
+        for _ in range(workers):
+            async with self._slots:
+                if len(self.worker_pids) >= workers or self._closed:
+                    return
                 self._idle.append(await self._start())
 
     def stats(self) -> RendererStats:
@@ -234,7 +236,7 @@ class ChartRenderer:
         return image
 
     async def _draw(self, payload: bytes) -> bytes:
-        worker = self._idle.pop() if self._idle else await self._start()
+        worker = await self._take()
         self._busy.add(worker)
         sound = False
         begun = time.perf_counter()
@@ -259,6 +261,15 @@ class ChartRenderer:
         self._drawn += 1
         self._drawing_seconds += time.perf_counter() - begun
         return data
+
+    async def _take(self) -> Worker:
+        while self._idle:
+            worker = self._idle.pop()
+            if worker.alive:
+                return worker
+            log.warning("chart_worker_died", pid=worker.pid)
+            await worker.kill()
+        return await self._start()
 
     async def _start(self) -> Worker:
         now = time.monotonic()

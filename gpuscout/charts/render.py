@@ -7,7 +7,6 @@ the interpreter, so servers call it through :class:`gpuscout.charts.ChartRendere
 
 from __future__ import annotations
 
-import matplotlib
 import numpy as np
 
 from gpuscout.charts import theme
@@ -38,7 +37,7 @@ _LABEL_LINE = 46.0
 
 def render(spec: ChartSpec) -> bytes:
     """The chart as a 1600x900 image in ``spec.format``; equal specs give equal bytes."""
-    with matplotlib.rc_context(theme.RC):
+    with theme.settings():
         return compose(spec).encode(spec.format)
 
 

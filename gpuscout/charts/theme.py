@@ -6,9 +6,10 @@ shows; the figure has 72 dots an inch, so that a point is a pixel.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import matplotlib
 from matplotlib.font_manager import FontEntry, FontProperties, fontManager
@@ -39,33 +40,27 @@ BADGE_INK = "#1A1A1E"
 #: After Okabe and Ito (https://jfly.uni-koeln.de/color/), lifted for a dark ground and moved
 #: apart: any two differ clearly for protan, deutan and tritan eyes too. Labels stand at the
 #: lines, so colour is never alone.
-PALETTE = ("#7CC4FF", "#E69F00", "#2FB36A", "#F0E442", "#D98CB8", "#E25C4A")
+PALETTE = ("#7CC4FF", "#E69F00", "#2FB36A", "#F0E442", "#D98CB8", "#E9664F")
 
 LINE = 2.5 * SCALE
 LINE_EMPHASIS = 3.25 * SCALE
-DOT = 4.0 * SCALE
+DOT = 5.0 * SCALE
 GRID_LINE = 1.0 * SCALE
 BAND_ALPHA = 0.2
 AREA_ALPHA = 0.22
 
-#: Settings that reach figure-level artists and Agg; fixed, so that a matplotlibrc changes nothing.
-RC: Any = {
-    "agg.path.chunksize": 0,
-    "axes.unicode_minus": True,
-    "path.effects": [],
-    "path.simplify": True,
-    "path.simplify_threshold": 1 / 9,
-    "path.sketch": None,
-    "path.snap": True,
-    "text.antialiased": True,
-    "text.hinting": "none",
-    "text.hinting_factor": 1,
-    "text.kerning_factor": None,
-    "text.usetex": False,
-}
-
 _FONTS = Path(__file__).with_name("fonts")
 _MEDIUM, _SEMIBOLD, _FALLBACK = "GPUScout Medium", "GPUScout SemiBold", "GPUScout Fallback"
+
+
+@contextmanager
+def settings() -> Iterator[None]:
+    """matplotlib's own defaults while a chart is drawn, whatever a matplotlibrc or a caller has set."""
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        # Hinting moves stems to whole pixels of the font's grid; at this size it only distorts.
+        matplotlib.rcParams["text.hinting"] = "none"
+        yield
 
 
 @cache
