@@ -51,6 +51,7 @@ class _Call:
     max_bytes: int
     ends: float | None
     attempts: int = 0
+    overdue: bool = False
     permits: dict[str, Permit] = field(default_factory=dict)
 
 
@@ -210,7 +211,10 @@ class ResilientClient:
                     raise
                 errors.append(error)
             except BaseException:
-                permit.release()
+                if call.overdue:
+                    permit.failure()
+                else:
+                    permit.release()
                 raise
             else:
                 permit.success()
@@ -220,15 +224,20 @@ class ResilientClient:
     async def _send(self, call: _Call, mirror: _Mirror, mirrors_left: int) -> Response:
         """One request, within its part of the time that is left."""
         await self._sender.wait_for_turn(None if call.ends is None else self._share(call.ends, mirrors_left))
-        return await self._sender.get(
-            mirror.base,
-            call.path,
-            headers=call.headers,
-            params=call.params,
-            seconds=self._timeout if call.ends is None else self._share(call.ends, mirrors_left),
-            max_bytes=call.max_bytes,
-            attempts=call.attempts,
-        )
+        try:
+            return await self._sender.get(
+                mirror.base,
+                call.path,
+                headers=call.headers,
+                params=call.params,
+                seconds=self._timeout if call.ends is None else self._share(call.ends, mirrors_left),
+                max_bytes=call.max_bytes,
+                attempts=call.attempts,
+            )
+        except asyncio.CancelledError:
+            # Whether the deadline or the caller ended it, the service was too slow for the deadline.
+            call.overdue = call.ends is not None and self._clock() >= call.ends
+            raise
 
     def _share(self, ends: float, mirrors_left: int) -> float:
         """Seconds for one request before ``ends``.

@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from config.catalogue import CatalogueError, GpuCatalogue, GpuModel
@@ -264,6 +264,7 @@ def test_unknown_names_share_a_slug_only_for_case_and_separators() -> None:
     assert len({unknown_slug(name) for name in names}) == len(names)
 
 
+@settings(deadline=None)
 @given(st.text(max_size=300), st.one_of(st.none(), st.floats()))
 def test_any_text_resolves_to_something_safe(name: str, vram: float | None) -> None:
     found = CATALOGUE.resolve(name, vram)
@@ -279,6 +280,7 @@ def test_any_text_resolves_to_something_safe(name: str, vram: float | None) -> N
         assert CATALOGUE.resolve(name, vram) == found
 
 
+@settings(deadline=None)
 @given(st.text(max_size=60), st.text(max_size=60))
 def test_no_two_unknown_names_collide(left: str, right: str) -> None:
     def plain(text: str) -> str:
