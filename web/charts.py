@@ -9,8 +9,7 @@ import structlog
 from aiohttp import web
 from pydantic import Field, field_validator
 
-from config.i18n import translator_for
-from gpuscout.cards.chart_spec import POINTS, price_chart
+from gpuscout.cards.chart_spec import POINTS
 from gpuscout.charts.formatting import resolve_zone
 from gpuscout.charts.pool import ChartUnavailable
 from gpuscout.market.models import MarketUnavailable, UnknownSeries, Verification
@@ -49,7 +48,7 @@ class ChartParams(Params):
 async def chart(services: WebServices, request: web.Request) -> web.Response:
     """The picture, a 304, or a problem that says why there is none."""
     params = parse_params(ChartParams, request)
-    if services.charts is None:
+    if services.charts is None or services.chart_spec is None:
         raise Problem(503, "Charts are switched off here.", headers=retry_after(3600))
     gpu = await find_gpu(services, params.slug)
     platform = await find_platform(services, params.platform) if params.platform is not None else None
@@ -71,15 +70,7 @@ async def chart(services: WebServices, request: web.Request) -> web.Response:
     # Up to the reading and not up to now: the same data give the same picture, which caches can keep.
     end = view.quote.at
     history = await services.market.history(view.quote.key, end - RANGES[params.range], end, POINTS)
-    known = services.platforms.get(view.platform)
-    spec = price_chart(
-        history,
-        view,
-        known.name if known is not None else view.platform,
-        translator_for("en-US"),
-        timezone=params.tz,
-        image=params.extension,
-    )
+    spec = services.chart_spec(view, history, timezone=params.tz, image_format=params.extension)
     key = spec.cache_key()
     headers = {
         "ETag": f'"{key}"',

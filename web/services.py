@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Protocol
+from typing import Literal, Protocol
 
 from config.catalogue import GpuCatalogue
 from config.platforms import PlatformCatalogue
 from config.settings import Settings
 from gpuscout.charts.model import ChartSpec
+from gpuscout.market.models import History, PriceView
 from gpuscout.market.ports import Market
 from gpuscout.telemetry.metrics import Metrics
 from gpuscout.telemetry.usage import UsageRecorder, outcome_of_status
@@ -37,6 +38,14 @@ class Renderer(Protocol):
     async def render(self, spec: ChartSpec) -> Image:
         """Raises ``ChartUnavailable`` when it cannot be drawn."""
         ...
+
+
+class ChartSpecBuilder(Protocol):
+    """Describes the chart of a price view and its history."""
+
+    def __call__(
+        self, view: PriceView, history: History, *, timezone: str, image_format: Literal["webp", "png"]
+    ) -> ChartSpec: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +86,8 @@ class WebServices:
     platforms: PlatformCatalogue
     metrics: Metrics
     charts: Renderer | None = None
-    """None switches ``/chart`` off with a 503 that says so."""
+    """None, here or for ``chart_spec``, switches ``/chart`` off with a 503 that says so."""
+    chart_spec: ChartSpecBuilder | None = None
     readiness: Sequence[ReadinessCheck] = ()
     """Checks beside the built-in one that there are market data: database, migrations and the like."""
     usage: UsageRecorder | None = None

@@ -37,7 +37,8 @@ class Bounded:
         self._seen: set[str] = set()
 
     def __call__(self, value: str) -> str:
-        value = value[: self._length] or OTHER
+        # A lone surrogate, as JSON may carry it, could not be written out and would end every later reading.
+        value = value[: self._length].encode("utf-8", "replace").decode() or OTHER
         if value in self._seen:
             return value
         if len(self._seen) >= self._limit:

@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
+from typing import Literal
 
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
 from config.catalogue import GpuCatalogue
+from config.i18n import translator_for
 from config.platforms import PlatformCatalogue
 from config.settings import Settings
-from gpuscout.market.models import SeriesKey
+from gpuscout.cards.chart_spec import price_chart
+from gpuscout.charts.model import ChartSpec
+from gpuscout.market.models import History, PriceView, SeriesKey
 from gpuscout.telemetry.metrics import Metrics
 from tests.web.fakes import NOW, Clock, FakeMarket, Uses, hourly, quote, status
 from web.app import create_web_app
@@ -43,6 +47,11 @@ def market(clock: Clock) -> FakeMarket:
     return market
 
 
+def chart_spec(view: PriceView, history: History, *, timezone: str, image_format: Literal["webp", "png"]) -> ChartSpec:
+    """The cards' own chart, as the composition root hands it in."""
+    return price_chart(history, view, "Vast.ai", translator_for("en-US"), timezone=timezone, image=image_format)
+
+
 @pytest.fixture
 def uses() -> Uses:
     return Uses()
@@ -56,6 +65,7 @@ def services(market: FakeMarket, clock: Clock, uses: Uses) -> WebServices:
         catalogue=GpuCatalogue.load(),
         platforms=PlatformCatalogue.load(),
         metrics=Metrics("1.2.3"),
+        chart_spec=chart_spec,
         usage=uses,
         clock=clock,
         version="1.2.3",
