@@ -77,6 +77,8 @@ class Settings(BaseSettings):
     public_url: str = "http://127.0.0.1:8080"
 
     # Operation
+    secret_key: OptionalSecret = None
+    """Comma-separated ring, newest first; made and kept in ``data_dir`` on the embedded default."""
     log_format: Literal["json", "console"] | None = None
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     chart_workers: int = Field(default=1, ge=1, le=8)

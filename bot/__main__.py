@@ -1,0 +1,5 @@
+"""``python -m bot`` is ``gpuscout``."""
+
+from bot.cli import main
+
+main()

@@ -1,0 +1,358 @@
+"""The composition root: builds the process from its settings, runs its roles, and takes it down in order."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+import structlog
+
+from bot.handlers import delivery_handlers, market_handlers
+from bot.keys import derive, secret_ring
+from bot.operations import ProcessOperations, StateBlocklist, database_ready, schema_ready
+from bot.parts import (
+    MARKET_CHANNEL,
+    Clock,
+    Parts,
+    make_farm_client,
+    make_ingest,
+    make_reader,
+    make_trends,
+    open_parts,
+    utc_now,
+)
+from bot.scheduler import Scheduler
+from bot.vitals import Vitals
+from bot.worker import Handler, Worker
+from config.settings import Role, Settings
+from gpuscout.charts.pool import ChartRenderer
+from gpuscout.market.ingest import IngestReport
+from gpuscout.market.reader import MarketReader
+from gpuscout.resilience.health import HealthBoard
+from gpuscout.telemetry.loopdelay import LoopDelaySampler
+from gpuscout.telemetry.metrics import Metrics
+from gpuscout.telemetry.recorder import StoredUsage
+from gpuscout.telemetry.usage import IdHasher
+from storage.guilds import GuildStore
+from storage.lockfile import SingleProcessLock
+from storage.schema import migrate_if_behind
+from storage.usage import UsageStore
+
+if TYPE_CHECKING:
+    from bot.client import ScoutBot
+    from gpuscout.delivery.ports import DirectMessages
+
+log = structlog.get_logger(__name__)
+
+STOP_SECONDS = 9.0
+"""Everything is down within this time; what cannot end by then is logged and left."""
+
+
+class StartError(Exception):
+    """The process cannot start; the message is one sentence that says what to do."""
+
+
+class App:
+    """One process with some of the roles.
+
+    Build with :func:`build`; :meth:`run` returns when *stop* is set or a role ends by itself.
+    """
+
+    def __init__(
+        self, parts: Parts, roles: tuple[Role, ...], version: str, usage_key: bytes, *, started_at: datetime
+    ) -> None:
+        self.parts = parts
+        self.roles = roles
+        self.version = version
+        self.settings = parts.settings
+        self.started_at = started_at
+        self.metrics = Metrics(version, clock=lambda: parts.clock().timestamp())
+        self.health = HealthBoard(clock=parts.clock)
+        self.usage_store = UsageStore(parts.db)
+        self.usage = StoredUsage(self.usage_store, IdHasher(usage_key), self.metrics, clock=parts.clock)
+        self.charts = ChartRenderer(workers=self.settings.chart_workers)
+        self.metrics.watch_charts(self.charts.stats)
+        self.loop_delay = LoopDelaySampler(self.metrics.loop_delay)
+        self.scheduler: Scheduler | None = None
+        self.market: MarketReader = make_reader(parts, self._next_poll)
+        self.vitals = Vitals(parts, self.market, self.metrics, self._latencies)
+        self.worker: Worker | None = None
+        self.bot: ScoutBot | None = None
+        self.web_port: int | None = None
+        self._sender: DirectMessages | None = None
+        self._sender_lock = asyncio.Lock()
+        self._closers: list[tuple[str, Callable[[], Awaitable[None]]]] = []
+
+    # --- the run ---
+
+    async def run(self, stop: asyncio.Event, on_ready: Callable[[App], None] | None = None) -> int:
+        """Start the roles, wait for *stop* (or for the bot to end), take everything down. Returns an exit code."""
+        code = 0
+        bot_task: asyncio.Task[None] | None = None
+        try:
+            await self._start_common()
+            if "web" in self.roles:
+                await self._start_web()
+            if "ingest" in self.roles or "worker" in self.roles:
+                await self._start_work()
+            if "bot" in self.roles:
+                bot_task = await self._start_bot()
+            log.info("started", roles=list(self.roles), version=self.version, web_port=self.web_port)
+            if on_ready is not None:
+                on_ready(self)
+            code = await self._wait(stop, bot_task)
+        finally:
+            await self._stop()
+        return code
+
+    async def _wait(self, stop: asyncio.Event, bot_task: asyncio.Task[None] | None) -> int:
+        stopping = asyncio.create_task(stop.wait(), name="stop-signal")
+        waiting: set[asyncio.Task[object]] = {stopping}
+        if bot_task is not None:
+            waiting.add(bot_task)
+        try:
+            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            stopping.cancel()
+            await asyncio.gather(stopping, return_exceptions=True)
+        if bot_task is not None and bot_task.done() and not stop.is_set():
+            error = bot_task.exception()
+            if error is not None:
+                raise StartError(_bot_failure(error)) from error
+            log.error("bot_ended", reason="the client closed by itself")
+            return 1
+        return 0
+
+    def _later(self, name: str, close: Callable[[], Awaitable[None]]) -> None:
+        """Remember how to take something down; the order is that of starting, reversed."""
+        self._closers.append((name, close))
+
+    async def _stop(self) -> None:
+        try:
+            async with asyncio.timeout(STOP_SECONDS):
+                for name, close in reversed(self._closers):
+                    try:
+                        await close()
+                    except Exception:
+                        log.exception("stop_failed", part=name)
+        except TimeoutError:
+            log.error("stop_late", seconds=STOP_SECONDS)
+        log.info("stopped")
+
+    # --- the parts ---
+
+    async def _start_common(self) -> None:
+        self._later("storage", self.parts.aclose)
+        self._later("charts", self.charts.aclose)
+        await self.usage_store.start()
+        self._later("usage", self.usage_store.aclose)
+        await self.loop_delay.start()
+        self._later("loop delay", self.loop_delay.stop)
+        listener = asyncio.create_task(self._follow_market(), name="market-listener")
+        self._later("market listener", lambda: _cancel(listener))
+        self.vitals.start()
+        self._later("vitals", self.vitals.stop)
+
+    async def _follow_market(self) -> None:
+        """Drop this process's view of the market as soon as any process stored a new one."""
+        async with self.parts.cache.subscribe(MARKET_CHANNEL) as notices:
+            async for _ in notices:
+                self.market.invalidate()
+
+    async def _start_work(self) -> None:
+        handlers: dict[str, Handler] = {}
+        if "ingest" in self.roles:
+            client = make_farm_client(self.settings, self.health, self.metrics.external_request)
+            ingest = make_ingest(self.parts, client, self._announce)
+            self._later("source", ingest.source.aclose)
+            handlers |= market_handlers(self.parts, ingest, make_trends(self.parts), self._measure)
+        if "worker" in self.roles:
+            handlers |= delivery_handlers(self.parts, self._direct_messages)
+        if self.settings.embedded:
+            # No other process can hold a job: what runs in the table died with the last one.
+            await self.parts.jobs.release_all()
+        self.worker = Worker(self.parts.db, self.parts.jobs, handlers, clock=self.parts.clock)
+        self.worker.start()
+        self._later("worker", self.worker.stop)
+        if "ingest" in self.roles:
+            self.scheduler = Scheduler(
+                self.parts.db,
+                self.parts.jobs,
+                self.parts.leases,
+                self.parts.store,
+                ingest_every=self.parts.interval,
+                trends_every=timedelta(seconds=self.settings.trend_interval_seconds),
+                shared=not self.settings.embedded,
+                on_job=self.worker.wake,
+                clock=self.parts.clock,
+            )
+            await self.scheduler.start()
+            self._later("scheduler", self.scheduler.stop)
+
+    async def _announce(self, version: int) -> None:
+        self.market.invalidate()
+        await self.parts.cache.publish(MARKET_CHANNEL, str(version).encode())
+
+    def _measure(self, report: IngestReport) -> None:
+        self.metrics.ingest_cycle(
+            report.source,
+            outcome="ok" if report.ok else "sick",
+            read=report.read,
+            rejected=report.rejected,
+            stored=report.stored,
+            seconds=report.seconds,
+        )
+        if self.worker is not None:
+            # The cycle may have caused jobs of its own (rollups, notices).
+            self.worker.wake()
+
+    async def _start_web(self) -> None:
+        from bot.web_role import make_web_server
+
+        server = make_web_server(
+            self.parts,
+            self.market,
+            self.charts,
+            self.metrics,
+            self.usage,
+            self.version,
+            [database_ready(self.parts), schema_ready(self.parts)],
+        )
+        await server.start()
+        self.web_port = server.port
+        self._later("web", server.stop)
+
+    async def _start_bot(self) -> asyncio.Task[None] | None:
+        token = self.settings.discord_token
+        if token is None:
+            log.warning("bot_off", reason="DISCORD_TOKEN is not set")
+            return None
+        self.bot = await make_bot(self.parts, self.version, market=self.market, charts=self.charts, usage=self.usage)
+        bot = self.bot
+        task = asyncio.create_task(_run_bot(bot, token.get_secret_value()), name="discord")
+        self._later("bot", lambda: _close_bot(bot, task))
+        return task
+
+    def _latencies(self) -> dict[int, float]:
+        return dict(self.bot.latencies) if self.bot is not None and self.bot.is_ready() else {}
+
+    def _next_poll(self) -> timedelta | None:
+        return self.scheduler.next_poll_in() if self.scheduler is not None else None
+
+    async def _direct_messages(self) -> DirectMessages | None:
+        """The DM sender: over the bot's client where the bot runs here, else over a REST-only one."""
+        token = self.settings.discord_token
+        if token is None:
+            return None
+        async with self._sender_lock:
+            if self._sender is None:
+                from bot.dm_role import open_sender
+
+                self._sender = await open_sender(self.settings, self.parts.state, self.bot, self._later)
+            return self._sender
+
+
+async def make_bot(
+    parts: Parts,
+    version: str,
+    *,
+    market: MarketReader | None = None,
+    charts: ChartRenderer | None = None,
+    usage: StoredUsage | None = None,
+    sync: bool = True,
+) -> ScoutBot:
+    """The Discord client with its cogs; without *usage* (one-shot commands) nothing is recorded."""
+    from bot.client import ScoutBot
+    from cogs.services import Services
+    from gpuscout.telemetry.recorder import NoUsage
+
+    services = Services(
+        settings=parts.settings,
+        market=market or make_reader(parts),
+        gpus=parts.gpus,
+        platforms=parts.platforms,
+        charts=charts,
+        usage=usage or NoUsage(),
+        blocklist=StateBlocklist(parts.state),
+        guilds=GuildStore(parts.db),
+        state=parts.state,
+        operations=ProcessOperations(parts),
+        clock=parts.clock,
+        started_at=parts.clock(),
+        version=version,
+    )
+    return ScoutBot(services, sync=sync)
+
+
+async def _run_bot(bot: ScoutBot, token: str) -> None:
+    async with bot:
+        await bot.start(token)
+
+
+async def _close_bot(bot: ScoutBot, task: asyncio.Task[None]) -> None:
+    await bot.close()
+    await _cancel(task)
+
+
+async def _cancel(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    for result in await asyncio.gather(task, return_exceptions=True):
+        if isinstance(result, Exception):
+            log.warning("task_ended_with_error", task=task.get_name(), error=repr(result))
+
+
+def _bot_failure(error: BaseException) -> str:
+    import discord
+
+    if isinstance(error, discord.LoginFailure):
+        return "Discord does not accept DISCORD_TOKEN; copy the token again from the Developer Portal"
+    if isinstance(error, discord.PrivilegedIntentsRequired):
+        return "Discord refuses an intent; GPUScout needs none that is privileged, so check the token's application"
+    return f"the Discord client ended: {error}"
+
+
+@asynccontextmanager
+async def build(
+    settings: Settings, roles: tuple[Role, ...], version: str, clock: Clock = utc_now
+) -> AsyncIterator[App]:
+    """Lock, migrate and put the process together.
+
+    Raises:
+        StartError: what hinders the start, in one sentence.
+    """
+    with contextlib.ExitStack() as stack:
+        if settings.embedded:
+            stack.enter_context(SingleProcessLock(settings.data_dir / "gpuscout.lock"))
+        try:
+            ring = secret_ring(settings)
+        except ValueError as error:
+            raise StartError(str(error)) from error
+        if settings.embedded:
+            await migrate_if_behind(settings.database_url)
+        parts = open_parts(settings, clock)
+        yield App(parts, roles, version, derive(ring, "usage"), started_at=clock())
+
+
+async def serve(settings: Settings, roles: tuple[Role, ...], version: str) -> int:
+    """``gpuscout run``: until SIGINT or SIGTERM. A second signal ends at once."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def on_signal() -> None:
+        if stop.is_set():
+            raise KeyboardInterrupt
+        stop.set()
+
+    for name in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(name, on_signal)
+    try:
+        async with build(settings, roles, version) as app:
+            return await app.run(stop)
+    finally:
+        for name in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(name)

@@ -1,0 +1,253 @@
+"""The command line: ``gpuscout``. Each command imports what it needs when it runs.
+
+Exit codes: 0 done, 1 failed, 2 wrong use. Errors are one line on standard error; ``--debug`` adds the traceback.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Coroutine
+from importlib import metadata
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+from config.settings import ALL_ROLES, Role, Settings, load_settings
+
+app = typer.Typer(
+    name="gpuscout",
+    help="GPUScout: what your GPUs should earn, where, and at what price - in Discord.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+db_app = typer.Typer(help="Database migrations.", no_args_is_help=True)
+commands_app = typer.Typer(help="Slash commands.", no_args_is_help=True)
+dead_app = typer.Typer(help="Work that could not be done.", no_args_is_help=True)
+app.add_typer(db_app, name="db")
+app.add_typer(commands_app, name="commands")
+app.add_typer(dead_app, name="dead-letters")
+
+_debug = False
+
+
+def _version(show: bool) -> None:
+    if show:
+        typer.echo(f"gpuscout {version()}")
+        raise typer.Exit
+
+
+def version() -> str:
+    """Version of the installed program."""
+    try:
+        return metadata.version("gpuscout")
+    except metadata.PackageNotFoundError:
+        return "0+source"
+
+
+@app.callback()
+def options(
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    _show: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Options that every command has."""
+    global _debug  # noqa: PLW0603 - one process, one command
+    _debug = debug
+
+
+def fail(message: str, code: int = 1) -> NoReturn:
+    """End with one readable line on standard error."""
+    typer.echo(f"gpuscout: {message}", err=True)
+    raise typer.Exit(code)
+
+
+def settings_or_fail() -> Settings:
+    """The settings, or exit code 2 with the variable that is wrong."""
+    from pydantic import ValidationError
+
+    try:
+        return load_settings()
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        name = ".".join(str(part) for part in first["loc"]).upper() or "settings"
+        fail(f"{name}: {first['msg'].removeprefix('Value error, ')}", 2)
+
+
+def run_async(work: Coroutine[Any, Any, int]) -> NoReturn:
+    """Run a command to its exit code; expected failures become one line."""
+    try:
+        code = asyncio.run(work)
+    except KeyboardInterrupt:
+        code = 130
+    except Exception as error:
+        if _debug:
+            raise
+        fail(_sentence(error))
+    raise typer.Exit(code)
+
+
+def _sentence(error: BaseException) -> str:
+    from config.logging import redact_text
+
+    text = redact_text(str(error)).strip().splitlines()
+    return (text[0] if text else type(error).__name__) + " (use --debug for the traceback)"
+
+
+def _configure(settings: Settings) -> None:
+    from config.logging import configure_logging
+
+    configure_logging(settings.log_level, settings.log_format)
+
+
+def _roles(text: str | None) -> tuple[Role, ...]:
+    if text is None:
+        return ALL_ROLES
+    wanted = [part.strip() for part in text.split(",") if part.strip()]
+    unknown = [role for role in wanted if role not in ALL_ROLES]
+    if unknown or not wanted:
+        fail(f"--roles takes {', '.join(ALL_ROLES)}; not {', '.join(unknown) or 'nothing'}", 2)
+    return tuple(role for role in ALL_ROLES if role in wanted)
+
+
+@app.command()
+def run(
+    roles: Annotated[str | None, typer.Option(help="Comma-separated: bot,ingest,worker,web. All by default.")] = None,
+) -> None:
+    """Run the product. Missing credentials switch off only what needs them."""
+    from bot.app import serve
+
+    settings = settings_or_fail()
+    chosen = _roles(roles)
+    try:
+        settings.check_roles(chosen)
+    except ValueError as error:
+        fail(str(error), 2)
+    _configure(settings)
+    run_async(serve(settings, chosen, version()))
+
+
+@app.command()
+def demo(
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port of the page; a busy one is replaced.")] = 8800,
+    speed: Annotated[
+        float, typer.Option(min=0.1, max=3600, help="How much faster than real time the market runs.")
+    ] = 20.0,
+    open_browser: Annotated[bool, typer.Option("--open/--no-open", help="Open the page in a browser.")] = False,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Forget the earlier state of the demo.")] = False,
+) -> None:
+    """Run the whole product on a simulated market and a Discord of our own: no account, key or internet needed."""
+    from sandbox.demo import serve_demo
+
+    run_async(serve_demo(port=port, speed=speed, open_browser=open_browser, fresh=fresh, version=version()))
+
+
+@app.command()
+def ingest(
+    source: Annotated[str | None, typer.Option(help="Source to read; all that are configured by default.")] = None,
+) -> None:
+    """Run one ingest cycle now and say what it did."""
+    from bot.tools import ingest_once
+
+    settings = settings_or_fail()
+    _configure(settings)
+    run_async(ingest_once(settings, source))
+
+
+@app.command()
+def doctor() -> None:
+    """Check settings, database and every outside service; exit code 1 if a configured one fails."""
+    from bot.doctor import examine
+
+    settings = settings_or_fail()
+    run_async(examine(settings))
+
+
+@db_app.command("upgrade")
+def db_upgrade(revision: Annotated[str, typer.Argument(help="Revision to go to.")] = "head") -> None:
+    """Bring the database to a revision (the newest by default)."""
+    from bot.tools import migrate_to
+
+    run_async(migrate_to(settings_or_fail(), revision, up=True))
+
+
+@db_app.command("downgrade")
+def db_downgrade(
+    revision: Annotated[str, typer.Argument(help="Revision to go back to, for example -1.")] = "-1",
+) -> None:
+    """Take the database back to an earlier revision."""
+    from bot.tools import migrate_to
+
+    run_async(migrate_to(settings_or_fail(), revision, up=False))
+
+
+@db_app.command("current")
+def db_current() -> None:
+    """Print the database's revision."""
+    from bot.tools import show_revision
+
+    run_async(show_revision(settings_or_fail()))
+
+
+@commands_app.command("sync")
+def commands_sync(
+    force: Annotated[bool, typer.Option("--force", help="Register even if nothing changed.")] = False,
+) -> None:
+    """Register slash commands with Discord when their hash changed."""
+    from bot.tools import sync_slash_commands
+
+    settings = settings_or_fail()
+    if settings.discord_token is None:
+        fail("DISCORD_TOKEN is not set; put the bot's token there", 2)
+    _configure(settings)
+    run_async(sync_slash_commands(settings, force, version()))
+
+
+@dead_app.command("list")
+def dead_list(limit: Annotated[int, typer.Option(min=1, max=1000)] = 50) -> None:
+    """List dead jobs, newest first."""
+    from bot.tools import list_dead_letters
+
+    run_async(list_dead_letters(settings_or_fail(), limit))
+
+
+@dead_app.command("show")
+def dead_show(job: Annotated[int, typer.Argument(help="Id of the job.")]) -> None:
+    """Show one job with its payload (secrets redacted) and its last error."""
+    from bot.tools import show_dead_letter
+
+    run_async(show_dead_letter(settings_or_fail(), job))
+
+
+@dead_app.command("retry")
+def dead_retry(jobs: Annotated[list[int], typer.Argument(help="Ids of dead jobs.")]) -> None:
+    """Give dead jobs a fresh set of tries."""
+    from bot.tools import settle_dead_letters
+
+    run_async(settle_dead_letters(settings_or_fail(), jobs, retry=True))
+
+
+@dead_app.command("discard")
+def dead_discard(jobs: Annotated[list[int], typer.Argument(help="Ids of dead jobs.")]) -> None:
+    """Close dead jobs for good."""
+    from bot.tools import settle_dead_letters
+
+    run_async(settle_dead_letters(settings_or_fail(), jobs, retry=False))
+
+
+def main() -> None:
+    """Entry point of the ``gpuscout`` script."""
+    try:
+        app()
+    except Exception as error:
+        if _debug:
+            raise
+        typer.echo(f"gpuscout: {_sentence(error)}", err=True)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,152 @@
+"""The pieces that every command of the program is put together from."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from config.catalogue import GpuCatalogue
+from config.platforms import PlatformCatalogue
+from config.settings import Settings
+from gpuscout.market.ingest import Ingest
+from gpuscout.market.reader import MarketReader
+from gpuscout.market.sources.exporter import ExporterSource
+from gpuscout.market.trends import Trends
+from gpuscout.resilience.breaker import BreakerState
+from gpuscout.resilience.health import HealthBoard
+from gpuscout.resilience.http import MetricsHook, ResilientClient
+from gpuscout.resilience.ratelimit import RequestQueue
+from storage.cache import Cache, open_cache
+from storage.engine import Database
+from storage.jobs import JobStore
+from storage.leases import LeaseStore
+from storage.market import MarketStore
+from storage.state import AppState
+
+MARKET_CHANNEL = "market"
+"""Fan-out channel on which a new data version is announced."""
+
+Clock = Callable[[], datetime]
+
+
+def utc_now() -> datetime:
+    """The present, aware UTC."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Storage and catalogues of one process; closed by :meth:`aclose`."""
+
+    settings: Settings
+    db: Database
+    state: AppState
+    jobs: JobStore
+    leases: LeaseStore
+    store: MarketStore
+    cache: Cache
+    gpus: GpuCatalogue
+    platforms: PlatformCatalogue
+    clock: Clock
+
+    async def aclose(self) -> None:
+        """Close cache and database."""
+        await self.cache.aclose()
+        await self.db.close()
+
+    @property
+    def interval(self) -> timedelta:
+        """Ingest interval."""
+        return timedelta(seconds=self.settings.ingest_interval_seconds)
+
+
+def open_parts(settings: Settings, clock: Clock = utc_now) -> Parts:
+    """Open database and cache.
+
+    Raises:
+        ValueError: an address in the settings cannot be used; the message names the variable.
+    """
+    db = Database(settings.database_url)
+    redis_url = settings.redis_url.get_secret_value() if settings.redis_url else None
+    return Parts(
+        settings=settings,
+        db=db,
+        state=AppState(db, clock=clock),
+        jobs=JobStore(db, clock=clock),
+        leases=LeaseStore(db, clock=clock),
+        store=MarketStore(db),
+        cache=open_cache(redis_url),
+        gpus=GpuCatalogue.load(),
+        platforms=PlatformCatalogue.load(),
+        clock=clock,
+    )
+
+
+def make_reader(parts: Parts, next_poll: Callable[[], timedelta | None] = lambda: None) -> MarketReader:
+    """The read side of the market."""
+    return MarketReader(
+        parts.store,
+        parts.state,
+        parts.cache,
+        parts.gpus,
+        parts.platforms,
+        interval=parts.interval,
+        clock=parts.clock,
+        next_poll=next_poll,
+    )
+
+
+def make_farm_client(
+    settings: Settings, health: HealthBoard | None = None, metrics: MetricsHook | None = None
+) -> ResilientClient:
+    """The client of 500.farm and its mirrors: two documents a cycle need no more than one request a second."""
+    mirrors = [url.removesuffix("/vastai-exporter") for url in settings.farm_url]
+    headers = {}
+    if settings.farm_api_key is not None:
+        headers["authorization"] = f"Bearer {settings.farm_api_key.get_secret_value()}"
+    return ResilientClient(
+        settings.market_source,
+        mirrors,
+        timeout=15.0,
+        limiter=RequestQueue(settings.market_source, rate=1.0, burst=2, max_queue=8, max_wait=30.0),
+        health=health,
+        headers=headers,
+        metrics=metrics,
+    )
+
+
+def breaker_state(client: ResilientClient) -> str:
+    """The best state among the mirrors' breakers: one closed mirror is enough to read."""
+    states = {breaker.state for breaker in client.breakers.values()}
+    for state in (BreakerState.CLOSED, BreakerState.HALF_OPEN, BreakerState.OPEN):
+        if state in states:
+            return state.value
+    return BreakerState.CLOSED.value
+
+
+def make_ingest(
+    parts: Parts, client: ResilientClient, on_stored: Callable[[int], Awaitable[None]] | None = None
+) -> Ingest:
+    """The ingest of the exporter dialect."""
+    return Ingest(
+        ExporterSource(client, parts.settings.market_source),
+        parts.store,
+        parts.state,
+        parts.jobs,
+        parts.gpus,
+        clock=parts.clock,
+        on_stored=on_stored,
+        breaker_state=lambda: breaker_state(client),
+    )
+
+
+def make_trends(parts: Parts) -> Trends:
+    """Rollups and retention."""
+    return Trends(
+        parts.store,
+        parts.state,
+        interval=parts.interval,
+        retention=timedelta(hours=parts.settings.raw_retention_hours),
+        clock=parts.clock,
+    )

@@ -1,0 +1,128 @@
+"""The one-shot commands: ingest now, migrations, command sync, dead letters. Each returns an exit code."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import typer
+
+from bot.parts import Parts, make_farm_client, make_ingest, open_parts
+from config.logging import redact_text
+from config.settings import Settings
+from storage import migrate
+
+
+@asynccontextmanager
+async def opened(settings: Settings) -> AsyncIterator[Parts]:
+    """Storage for one command; the embedded database is migrated first."""
+    if settings.embedded:
+        await migrate.upgrade(settings.database_url)
+    parts = open_parts(settings)
+    try:
+        yield parts
+    finally:
+        await parts.aclose()
+
+
+async def ingest_once(settings: Settings, source: str | None) -> int:
+    """One cycle now; prints read, rejected with reasons, stored and seconds."""
+    if source not in (None, settings.market_source):
+        typer.echo(f"gpuscout: there is no source {source!r}; configured is {settings.market_source}", err=True)
+        return 2
+    async with opened(settings) as parts:
+        client = make_farm_client(settings)
+        ingest = make_ingest(parts, client)
+        try:
+            report = await ingest.run()
+        finally:
+            await ingest.source.aclose()
+    rejected = sum(report.rejected.values())
+    typer.echo(
+        f"{report.source}: read {report.read}, rejected {rejected}, stored {report.stored}, {report.seconds:.2f} s"
+    )
+    for reason, count in sorted(report.rejected.items(), key=lambda item: -item[1]):
+        typer.echo(f"  rejected {count} x {reason}")
+    if report.unchanged and not report.problems:
+        typer.echo(f"  unchanged since the last read: {', '.join(report.unchanged)}")
+    if report.unknown:
+        typer.echo(f"  unknown GPU names: {', '.join(report.unknown)}")
+    for problem in report.problems:
+        typer.echo(f"  problem: {problem}", err=True)
+    return 0 if report.ok else 1
+
+
+async def migrate_to(settings: Settings, revision: str, *, up: bool) -> int:
+    """Migrate up or down and print where the database now is."""
+    if up:
+        await migrate.upgrade(settings.database_url, revision)
+    else:
+        await migrate.downgrade(settings.database_url, revision)
+    return await show_revision(settings)
+
+
+async def show_revision(settings: Settings) -> int:
+    """Print the database's revision."""
+    typer.echo(await migrate.current(settings.database_url) or "empty (run: gpuscout db upgrade)")
+    return 0
+
+
+async def list_dead_letters(settings: Settings, limit: int) -> int:
+    """One line a dead job, newest first."""
+    async with opened(settings) as parts:
+        dead = await parts.jobs.list_dead(limit)
+    for job in dead:
+        at = job.finished_at or job.created_at
+        typer.echo(f"{job.id}  {at:%Y-%m-%d %H:%M}  {job.kind}  after {job.attempts} tries: {job.last_error or '-'}")
+    if not dead:
+        typer.echo("no dead letters")
+    return 0
+
+
+async def show_dead_letter(settings: Settings, job_id: int) -> int:
+    """Everything about one job."""
+    async with opened(settings) as parts:
+        job = await parts.jobs.get(job_id)
+    if job is None:
+        typer.echo(f"gpuscout: there is no job {job_id}", err=True)
+        return 1
+    fields = {
+        "id": job.id,
+        "kind": job.kind,
+        "state": job.state,
+        "created": job.created_at.isoformat(),
+        "finished": job.finished_at.isoformat() if job.finished_at else None,
+        "attempts": f"{job.attempts} of {job.max_attempts}",
+        "last error": job.last_error,
+        "payload": dict(job.payload),
+    }
+    typer.echo(redact_text(json.dumps(fields, indent=2, ensure_ascii=False)))
+    return 0
+
+
+async def settle_dead_letters(settings: Settings, job_ids: list[int], *, retry: bool) -> int:
+    """Requeue or discard dead jobs; exit code 1 when one was not dead."""
+    failed = 0
+    async with opened(settings) as parts:
+        for job_id in job_ids:
+            done = await (parts.jobs.requeue(job_id) if retry else parts.jobs.discard(job_id))
+            word = ("queued again" if retry else "discarded") if done else "is not a dead letter"
+            typer.echo(f"{job_id} {word}", err=not done)
+            failed += not done
+    return 1 if failed else 0
+
+
+async def sync_slash_commands(settings: Settings, force: bool, version: str) -> int:
+    """Register the commands with Discord if they changed."""
+    from bot.app import make_bot
+    from bot.sync import sync_commands
+
+    assert settings.discord_token is not None  # noqa: S101 - the command line has checked it
+    async with opened(settings) as parts:
+        bot = await make_bot(parts, version, sync=False)
+        async with bot:
+            await bot.login(settings.discord_token.get_secret_value())
+            result = await sync_commands(bot.tree, parts.state, force=force)
+    typer.echo(f"{len(result.ids)} commands " + ("registered" if result.changed else "unchanged"))
+    return 0

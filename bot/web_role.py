@@ -1,0 +1,53 @@
+"""The web role's composition; imported only where the role runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+from bot.parts import Parts
+from config.i18n import translator_for
+from gpuscout.cards.chart_spec import price_chart
+from gpuscout.charts.model import ChartSpec
+from gpuscout.charts.pool import ChartRenderer
+from gpuscout.market.models import History, PriceView
+from gpuscout.market.reader import MarketReader
+from gpuscout.telemetry.metrics import Metrics
+from gpuscout.telemetry.usage import UsageRecorder
+from web.app import WebServer
+from web.services import ReadinessCheck, WebServices
+
+
+def make_web_server(
+    parts: Parts,
+    market: MarketReader,
+    charts: ChartRenderer,
+    metrics: Metrics,
+    usage: UsageRecorder,
+    version: str,
+    readiness: Sequence[ReadinessCheck],
+) -> WebServer:
+    """The server of pages, API, health and metrics."""
+
+    def chart_spec(
+        view: PriceView, history: History, *, timezone: str, image_format: Literal["webp", "png"]
+    ) -> ChartSpec:
+        platform = parts.platforms.get(view.platform)
+        name = platform.name if platform else view.platform
+        return price_chart(history, view, name, translator_for(None), timezone=timezone, image=image_format)
+
+    return WebServer(
+        WebServices(
+            settings=parts.settings,
+            market=market,
+            catalogue=parts.gpus,
+            platforms=parts.platforms,
+            metrics=metrics,
+            charts=charts,
+            chart_spec=chart_spec,
+            readiness=readiness,
+            usage=usage,
+            clock=parts.clock,
+            version=version,
+        )
+    )

@@ -1,0 +1,1 @@
+"""From jobs to messages: rendered here, sent through a port for each channel."""

@@ -1,0 +1,37 @@
+"""What delivery needs of a channel, and how a failed send says what to do next."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+
+class DeliveryFailed(Exception):
+    """A message could not be sent.
+
+    Args:
+        permanent: the receiver cannot be reached this way (closed DMs, no shared server): do not try again.
+        retry_after: seconds that the service asked us to wait.
+    """
+
+    def __init__(self, message: str, *, permanent: bool = False, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.permanent = permanent
+        self.retry_after = retry_after
+
+
+class DirectMessages(Protocol):
+    """Sends Discord DMs."""
+
+    async def send(self, user_id: int, content: str, nonce: str) -> int:
+        """Send *content* to a member and return the message's id.
+
+        A repeat with the same *nonce* within a few minutes gives the first message instead of a second one.
+
+        Raises:
+            DeliveryFailed: it was not sent, or the answer was lost.
+        """
+        ...
+
+    async def owner_ids(self) -> list[int]:
+        """Discord ids of the people who run this bot."""
+        ...
