@@ -155,16 +155,12 @@ class PageFake:
         else:
             content = f"Done: /{name} {body.get('subcommand') or ''} {body['options']}"
             await self.post(
-                self.message(
-                    channel, type=20, interaction_metadata=facts, content=content, only_for=user["id"]
-                )
+                self.message(channel, type=20, interaction_metadata=facts, content=content, only_for=user["id"])
             )
 
     async def on_component(self, interaction: str, user: Json, body: Json) -> None:
         """Answer a click or a selection."""
-        message = next(
-            m for found in self.messages.values() for m in found if m["id"] == body["message_id"]
-        )
+        message = next(m for found in self.messages.values() for m in found if m["id"] == body["message_id"])
         custom_id = body["custom_id"]
         channel = message["channel_id"]
         facts: Json = {"id": interaction, "type": 3, "user": user}
@@ -179,9 +175,13 @@ class PageFake:
             reference = {"message_id": message["id"], "channel_id": channel}
             await self.post(
                 self.message(
-                    channel, type=19, content="These rows are behind the card.", only_for=user["id"],
-                    interaction_metadata=facts, message_reference=reference,
-                )  # fmt: skip
+                    channel,
+                    type=19,
+                    content="These rows are behind the card.",
+                    only_for=user["id"],
+                    interaction_metadata=facts,
+                    message_reference=reference,
+                )
             )
         elif custom_id == "alert":
             self._modals[interaction] = channel
@@ -251,9 +251,7 @@ class PageFake:
         if action == "messages":
             content = body["content"]
             mentions = [u for u in (ALICE, BOB, BOT) if f"<@{u['id']}>" in content]
-            message = self.message(
-                body["channel_id"], author=user, content=content, mentions=mentions
-            )
+            message = self.message(body["channel_id"], author=user, content=content, mentions=mentions)
             return web.json_response(await self.post(message), status=201)
         if action == "dm":
             dm = self.dms.setdefault(uid, {"id": self.next_id(), "type": 1, "recipients": [BOT]})
