@@ -29,7 +29,11 @@ def hybrid(name: str, description: str, category: str) -> Callable[[Any], Any]:
         raise ValueError(f"description of {name!r} must have 1 to 100 characters")
     # mypy cannot match discord.py's union of callables with a ParamSpec, hence the loose types here.
     decorate: Any = commands.hybrid_command
-    result: Callable[[Any], Any] = decorate(
-        name=locale_str(name), description=locale_str(description), extras={"category": category}
-    )
-    return result
+    decorator = decorate(name=locale_str(name), description=locale_str(description))
+
+    def mark(callback: Any) -> Any:
+        command = decorator(callback)
+        command.app_command.extras["category"] = category
+        return command
+
+    return mark

@@ -122,17 +122,17 @@ class PriceFlow:
             segment=state.segment or ANY,
         )
         rows = await reply.within(PATIENT, self.services.market.rows_behind(key, limit=DATA_ROWS))
-        source = self.services.platforms.source(rows[0].source) if rows else None
+        source_name, source_url = self.services.source_link(rows[0].source) if rows else ("", None)
         await reply.send(
             view=data_card(
                 key,
                 rows,
                 gpu_name=await self.gpu_name(state.gpu),
                 platform_name=self.services.platform_name(state.platform),
-                source_name=source.name if source else (rows[0].source if rows else ""),
-                source_url=source.url if source else None,
+                source_name=source_name,
+                source_url=source_url,
                 methodology=self.services.methodology_url,
-                simulated=bool(source and source.simulated),
+                simulated=self.services.settings.simulated,
                 t=text_of(reply.interaction),
             )
         )

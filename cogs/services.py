@@ -14,6 +14,7 @@ from config.platforms import PlatformCatalogue
 from config.settings import Settings
 from gpuscout.charts.model import ChartSpec
 from gpuscout.market.ports import Market
+from gpuscout.telemetry.usage import UsageRecorder
 
 
 class ChartImage(Protocol):
@@ -34,24 +35,6 @@ class Charts(Protocol):
         Raises:
             gpuscout.charts.pool.ChartUnavailable: the renderer is busy, slow or broken.
         """
-        ...
-
-
-class UsageRecorder(Protocol):
-    """Keeps usage events. Identities arrive already hashed."""
-
-    def record(
-        self,
-        *,
-        name: str,
-        surface: str,
-        outcome: str,
-        latency_ms: float | None,
-        member_hash: str | None,
-        guild_hash: str | None,
-        locale: str | None,
-    ) -> None:
-        """Queue one event; never blocks, never raises."""
         ...
 
 
@@ -78,8 +61,13 @@ class GuildRegister(Protocol):
 class StateStore(Protocol):
     """Small pieces of state that outlive the process (JSON values)."""
 
-    async def get(self, key: str) -> Any | None: ...
-    async def set(self, key: str, value: Any) -> None: ...
+    async def get(self, key: str) -> Any:
+        """The value, or None."""
+        ...
+
+    async def set(self, key: str, value: Any) -> None:
+        """Keep a value."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +102,6 @@ class Services:
         platforms: Platform catalogue.
         charts: Chart renderer; None makes every card text-only.
         usage: Where usage events go.
-        usage_key: Secret key of the identity hashes in usage events, at least 16 bytes.
         blocklist: Who is shut out.
         guilds: Servers and greetings.
         state: Small persistent state (command hash and ids).
@@ -130,7 +117,6 @@ class Services:
     platforms: PlatformCatalogue
     charts: Charts | None
     usage: UsageRecorder
-    usage_key: bytes
     blocklist: Blocklist
     guilds: GuildRegister
     state: StateStore
@@ -138,10 +124,6 @@ class Services:
     clock: Callable[[], datetime]
     started_at: datetime
     version: str
-
-    def __post_init__(self) -> None:
-        if len(self.usage_key) < 16:
-            raise ValueError("usage_key needs at least 16 bytes")
 
     @property
     def methodology_url(self) -> str:
@@ -152,6 +134,11 @@ class Services:
         """A platform as people call it; its slug when it is not in the catalogue."""
         platform = self.platforms.get(slug)
         return platform.name if platform is not None else slug
+
+    def source_link(self, slug: str) -> tuple[str, str | None]:
+        """Name and address of a price source."""
+        source = self.platforms.source(slug)
+        return (source.name, source.url) if source is not None else (slug, None)
 
 
 class ScoutClient(Protocol):

@@ -117,7 +117,7 @@ def default_quotes() -> list[Quote]:
         ),
         quote("rtx-5090", side(2404, 0.40, 0.33, 0.60), side(1208, 0.40, 0.28, 0.575), side(3612, 0.40, 0.30, 0.59)),
         quote("rtx-3060", side(614, 0.06, 0.04, 0.10), side(677, 0.05, 0.04, 0.09), side(1291, 0.055, 0.04, 0.10)),
-        quote("q-rtx-4000", side(1, 0.13, 0.13, 0.13), side(1, 0.04, 0.04, 0.04), side(2, 0.085), demand=None),
+        quote("quadro-rtx-4000", side(1, 0.13, 0.13, 0.13), side(1, 0.04, 0.04, 0.04), side(2, 0.085), demand=None),
         quote("x-frobnicator-9000", side(3, 0.5), side(1, 0.6), side(4, 0.55)),
         quote(
             "rtx-4090",
@@ -130,7 +130,7 @@ def default_quotes() -> list[Quote]:
     ]
 
 
-NAMES = {"x-frobnicator-9000": "Frobnicator *9000* @everyone"}
+NAMES = {"x-frobnicator-9000": "Frobnicator 9000"}
 
 
 @dataclass
@@ -278,11 +278,17 @@ def history_points(base: Quote, start: datetime, end: datetime, step: timedelta)
     points = []
     at, index = start, 0
     count = max(1, int((end - start) / step))
+
+    def wave(position: int) -> float:
+        return math.sin(position / 12) * 0.02 + math.sin(position / 41) * 0.05
+
+    def crowd(position: int) -> float:
+        return math.sin(position / 17) * 0.08
+
     while at <= end:
         if not 0.55 < index / count < 0.60:
-            day = math.sin(index / 12) * 0.02 + math.sin(index / 41) * 0.05
-            price = (base.price or 0.3) * (1 + day)
-            use = min(0.95, max(0.05, (base.utilization or 0.5) + math.sin(index / 17) * 0.08))
+            price = (base.price or 0.3) * (1 + wave(index) - wave(count))
+            use = min(0.95, max(0.05, (base.utilization or 0.5) + crowd(index) - crowd(count)))
             points.append(
                 HistoryPoint(
                     ts=int(at.timestamp()),
@@ -323,14 +329,15 @@ class FakeUsage:
 
     def record(
         self,
-        *,
         name: str,
+        *,
         surface: str,
         outcome: str,
-        latency_ms: float | None,
-        member_hash: str | None,
-        guild_hash: str | None,
-        locale: str | None,
+        latency_ms: float | None = None,
+        plan: str = "free",
+        member_id: int | None = None,
+        guild_id: int | None = None,
+        locale: str | None = None,
     ) -> None:
         self.events.append(
             {
@@ -338,8 +345,8 @@ class FakeUsage:
                 "surface": surface,
                 "outcome": outcome,
                 "latency_ms": latency_ms,
-                "member_hash": member_hash,
-                "guild_hash": guild_hash,
+                "member_id": member_id,
+                "guild_id": guild_id,
                 "locale": locale,
             }
         )
@@ -387,7 +394,7 @@ class FakeState:
 
 @dataclass
 class FakeOperations:
-    counts: JobCounts = JobCounts(ready=2, running=1, dead=0)
+    counts: JobCounts = field(default_factory=lambda: JobCounts(ready=2, running=1, dead=0))
     latency: float | None = 1.8
 
     async def jobs(self) -> JobCounts:
@@ -417,7 +424,6 @@ class World:
             platforms=PlatformCatalogue.load(),
             charts=self.charts if charts else None,
             usage=self.usage,
-            usage_key=b"0123456789abcdef0123456789abcdef",
             blocklist=self.blocklist,
             guilds=self.guilds,
             state=self.state,

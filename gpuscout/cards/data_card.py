@@ -50,25 +50,33 @@ def data_card(
 
 
 def _table(rows: Sequence[Quote], t: Text) -> str:
+    """One line a row under its day, 27 characters wide: it fits a phone."""
     digits = words.decimals(quote.price for quote in rows)
-    cells = [[t("seen (UTC)"), t("read"), "$/h", t("rented/all")]]
+    cells = [[t("seen"), t("read"), "$/h", t("rented")]]
     for quote in rows:
         mark = "!" if quote.outlier else "~" if quote.thin else ""
         price = words.NOTHING if quote.price is None else t.number(quote.price, digits=digits)
         cells.append(
             [
-                quote.at.astimezone(UTC).strftime("%m-%d %H:%M"),
+                quote.at.astimezone(UTC).strftime("%H:%M"),
                 quote.fetched_at.astimezone(UTC).strftime("%H:%M"),
                 mark + price,
                 f"{quote.rented.count}/{quote.all.count}",
             ]
         )
-    legend = []
+    table = pad(cells, gap=1)
+    lines, day = table[:1], None
+    for quote, line in zip(rows, table[1:], strict=True):
+        if quote.at.astimezone(UTC).date() != day:
+            day = quote.at.astimezone(UTC).date()
+            lines.append(day.isoformat())
+        lines.append(line)
+    legend = [t("seen by the source and read by me, UTC · rented/all GPUs")]
     if any(q.outlier for q in rows):
         legend.append(t("! outlier, left out of medians"))
     if any(q.thin and not q.outlier for q in rows):
         legend.append(t("~ thin sample"))
-    return code_block(pad(cells)) + ("\n-# " + " · ".join(legend) if legend else "")
+    return code_block(lines) + "\n-# " + " · ".join(legend)
 
 
 def _newest(quote: Quote, source_name: str, source_url: str | None, t: Text) -> str:

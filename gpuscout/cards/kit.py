@@ -72,14 +72,16 @@ def moment(at: datetime) -> str:
     return f"<t:{int(at.timestamp())}:f>"
 
 
-def pad(cells: list[list[str]]) -> list[str]:
-    """A table as lines: the first column left, the others right, two spaces between."""
+def pad(cells: list[list[str]], gap: int = 2) -> list[str]:
+    """A table as lines: the first column left, the others right, *gap* spaces between."""
     widths = [max(len(row[column]) for row in cells) for column in range(len(cells[0]))]
     return [
-        "  ".join(
+        (" " * gap)
+        .join(
             cell.ljust(width) if column == 0 else cell.rjust(width)
             for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
+        )
+        .rstrip()
         for row in cells
     ]
 

@@ -58,7 +58,7 @@ def price_card(view: PriceView, state: PriceState, facts: PriceFacts, t: Text) -
             f"### {words.price_line(view, t)}\n-# {words.price_basis(view, t)}\n{words.changes_line(view, t)}"
         )
     )
-    body = [words.table(view.quote, t), words.use_line(view, t)]
+    body = [words.table(view.quote, t), *words.use_lines(view, t)]
     body += [
         line
         for line in (words.verification_line(view, t), words.others_line(facts.others, facts.platform_names, t))
@@ -94,7 +94,8 @@ def price_embed(view: PriceView, facts: PriceFacts, t: Text) -> discord.Embed:
             [
                 words.price_line(view, t),
                 words.changes_line(view, t),
-                words.table(view.quote, t) + words.use_line(view, t),
+                words.table(view.quote, t),
+                *words.use_lines(view, t),
                 *(line for line in (words.verification_line(view, t),) if line),
                 *(f"⚠️ {note}" for note in words.remarks(view, t)),
             ]
@@ -130,8 +131,8 @@ def _controls(view: PriceView, state: PriceState, t: Text) -> list[Rows]:
                 )
             )
         )
-    rows.append(ui.ActionRow(*ranges[:5]))
-    rows.append(ui.ActionRow(*ranges[5:], *extras))
+    # Three to a row: Discord breaks longer rows on phones.
+    rows += [ui.ActionRow(*ranges[:3]), ui.ActionRow(*ranges[3:]), ui.ActionRow(*extras)]
     return rows
 
 

@@ -93,7 +93,8 @@ def price_basis(view: PriceView, t: Text) -> str:
 
 def signed(ratio: float, text: str) -> str:
     """A change with its direction in shape as well as in sign, never in colour alone."""
-    return f"{'▲' if ratio > 0 else '▼'} {text}" if ratio else f"→ {text}"
+    arrow = "▲" if ratio > 0 else "▼" if ratio < 0 else "→"
+    return f"{arrow} {text.replace('-', '−')}"
 
 
 def changes_line(view: PriceView, t: Text) -> str:
@@ -108,23 +109,26 @@ def changes_line(view: PriceView, t: Text) -> str:
         else:
             rounded = round(ratio, 3)
             parts.append(f"{label} {signed(rounded, t.percent(rounded, digits=1, signed=True))}")
-    return t("Price") + ": " + " · ".join(parts)
+    return " · ".join(parts)
 
 
-def use_line(view: PriceView, t: Text) -> str:
-    """Utilization with its trend, and demand."""
+def use_lines(view: PriceView, t: Text) -> list[str]:
+    """Supply, utilization with its trend, demand: a line each."""
     quote = view.quote
-    if quote.utilization is None:
-        use = f"**{t('Utilization')}** {NOTHING}"
-    else:
-        use = f"**{t('Utilization')}** {t.percent(quote.utilization)}"
-        change = view.changes.get("24h")
-        if change is not None and change.utilization_points is not None:
-            points = round(change.utilization_points * 100, 1)
-            moved = t("{points} points in 24 h", points=("+" if points > 0 else "") + t.number(points, digits=1))
-            use += f" ({signed(points, moved)})"
-    demand = NOTHING if quote.demand is None else f"{t.number(round(quote.demand))}/100"
-    return f"{use} · **{t('Demand')}** {demand}"
+    supply = t(
+        "{rented} rented, {available} available, {all} in all",
+        rented=t.number(quote.rented.count),
+        available=t.number(quote.available.count),
+        all=t.number(quote.all.count),
+    )
+    use = NOTHING if quote.utilization is None else t.percent(quote.utilization)
+    change = view.changes.get("24h")
+    if quote.utilization is not None and change is not None and change.utilization_points is not None:
+        points = round(change.utilization_points * 100, 1)
+        moved = t("{points} points in 24 h", points=("+" if points > 0 else "") + t.number(points, digits=1))
+        use += f" ({signed(points, moved)})"
+    demand = NOTHING if quote.demand is None else t("{score} of 100", score=t.number(round(quote.demand)))
+    return [f"**{t('Supply')}** {supply}", f"**{t('Utilization')}** {use}", f"**{t('Demand')}** {demand}"]
 
 
 def verification_line(view: PriceView, t: Text) -> str | None:
@@ -153,18 +157,16 @@ def decimals(prices: Iterable[float | None]) -> int:
 
 
 def table(quote: Quote, t: Text) -> str:
-    """Counts, p10, median and p90 of rented, available and all GPUs, 34 characters wide: it fits a phone."""
-    sides = ((t("Rented"), quote.rented), (t("Available"), quote.available), (t("All"), quote.all))
+    """p10, median and p90 of rented, available and all GPUs; about 25 characters wide, which fits a phone."""
+    sides = ((t("Rented"), quote.rented), (t("Avail."), quote.available), (t("All"), quote.all))
     digits = decimals(price for _, side in sides for price in (side.p10, side.median, side.p90))
 
     def amount(value: float | None) -> str:
         return NOTHING if value is None else t.number(value, digits=digits)
 
-    rows = [["$/h", t("GPUs"), "p10", t("median"), "p90"]]
-    rows += [
-        [label, t.number(side.count), amount(side.p10), amount(side.median), amount(side.p90)] for label, side in sides
-    ]
-    return code_block(pad(rows))
+    rows = [["$/h", "p10", t("median"), "p90"]]
+    rows += [[label, amount(side.p10), amount(side.median), amount(side.p90)] for label, side in sides]
+    return code_block(pad(rows, gap=1))
 
 
 def remarks(view: PriceView, t: Text) -> list[str]:
@@ -184,5 +186,5 @@ def remarks(view: PriceView, t: Text) -> list[str]:
 def source_line(view: PriceView, methodology: str | None, t: Text) -> str:
     """Who the numbers come from and how they are made."""
     source = t("Source: {source}", source=link(view.source, view.source_url))
-    method = t("method {version}", version=view.quote.method)
+    method = t("Methodology v{version}", version=view.quote.method)
     return f"{source} · {link(method, methodology)}"

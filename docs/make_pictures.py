@@ -1,0 +1,179 @@
+"""Takes a picture of every card at desktop and phone width.
+
+Run from the checkout: ``.venv/bin/python docs/make_pictures.py [--out docs/pictures] [--chromium PATH]``.
+The bot is the real one, on SimCord's simulated Discord, with a market in memory that is marked as simulated.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import shutil
+import sys
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import simcord
+from playwright.async_api import async_playwright
+
+from bot.client import ScoutBot
+from bot.gate import Allowance
+from config.settings import Settings
+from gpuscout.charts.model import ChartSpec
+from gpuscout.charts.pool import ChartImage
+from gpuscout.charts.render import render
+from gpuscout.market.models import SourceStatus
+from tests.fakes import NOW, SEEN, FakeCharts, World
+
+SETTINGS = Settings(_env_file=None, public_url="https://gpuscout.example", market_source="simulator")
+SIZES = {"desktop": (760, 1400), "phone": (400, 1400)}
+
+
+class InlineCharts(FakeCharts):
+    """Draws in this process: nothing else runs here."""
+
+    async def render(self, spec: ChartSpec) -> ChartImage:
+        return ChartImage(data=render(spec), mime="image/webp", extension="webp", key=spec.cache_key())
+
+
+def simulated_world() -> World:
+    """The fakes, marked as simulated, with a healthy source."""
+    world = World(charts=InlineCharts())
+    world.market.simulated = True
+    world.market.stored = [replace(quote, source="simulator") for quote in world.market.stored]
+    world.market.health = [
+        SourceStatus("simulator", NOW - timedelta(seconds=20), NOW - timedelta(seconds=20), SEEN, None, None, 412, 3)
+    ]
+    return world
+
+
+Shot = Callable[["Stage"], Awaitable[Any]]
+
+
+class Stage:
+    """A server with one channel and one member, and the camera."""
+
+    def __init__(self, env: simcord.Env, out: Path, browser: Any, playwright: Any) -> None:
+        guild = env.create_guild(name="GPU hosts")
+        self.env, self.out, self.browser, self.playwright = env, out, browser, playwright
+        self.channel = guild.create_text_channel("market")
+        self.alice = guild.add_member(env.create_user("alice"))
+
+    async def shoot(self, name: str, message: Any, locale: str = "en-US") -> None:
+        """One picture for each width."""
+        for size, viewport in SIZES.items():
+            preview = self.env.preview(
+                self.channel,
+                viewers=[self.alice],
+                width=viewport[0],
+                height=viewport[1],
+                locale=locale,
+                display="fixed",
+            )
+            async with preview:
+                preview._capture_manager._browser = self.browser
+                preview._capture_manager._playwright = _Kept()
+                await preview.show(message)
+                path = self.out / f"{name}-{size}.png"
+                report = await preview.screenshot(path, viewport=viewport, allow_incomplete=True)
+                preview._capture_manager._browser = None
+                problems = [dict(d) for d in report.diagnostics if d.get("severity") == "error"]
+                print(f"{path}  {report.output_width}x{report.output_height}", *problems)  # noqa: T201
+
+
+class _Kept:
+    """Keeps SimCord from stopping a browser that is shared by all pictures."""
+
+    async def stop(self) -> None:
+        return None
+
+
+async def price_card(stage: Stage) -> None:
+    result = await stage.alice.slash(stage.channel, "price", gpu="rtx-4090", range="30d")
+    await stage.shoot("price", result.response)
+
+
+async def thin_card(stage: Stage) -> None:
+    result = await stage.alice.slash(stage.channel, "price", gpu="x-frobnicator-9000")
+    await stage.shoot("price-thin", result.response)
+
+
+async def data_card(stage: Stage) -> None:
+    card = await stage.alice.slash(stage.channel, "price", gpu="rtx-4090")
+    shown = await stage.alice.click(card.response, label="Show data")
+    await stage.shoot("data", shown.response)
+
+
+async def error(stage: Stage) -> None:
+    result = await stage.alice.slash(stage.channel, "price", gpu="RTX 4900")
+    await stage.shoot("did-you-mean", result.response)
+
+
+async def mention(stage: Stage) -> None:
+    await stage.alice.send(stage.channel, f"<@{stage.env.bot.user.id}> price RTX 4090 vast")
+    await stage.shoot("mention", stage.channel.last_message)
+
+
+async def status(stage: Stage) -> None:
+    await stage.shoot("status", (await stage.alice.slash(stage.channel, "status")).response)
+
+
+async def help_menu(stage: Stage) -> None:
+    shown = await stage.alice.slash(stage.channel, "help")
+    await stage.shoot("help", shown.response)
+    turned = await stage.alice.select(shown.response, ["reading"])
+    await stage.shoot("help-reading", turned.response or shown.response)
+
+
+async def about(stage: Stage) -> None:
+    await stage.shoot("about", (await stage.alice.slash(stage.channel, "about")).response)
+
+
+SHOTS: dict[str, Shot] = {
+    "price": price_card,
+    "price-thin": thin_card,
+    "data": data_card,
+    "did-you-mean": error,
+    "mention": mention,
+    "status": status,
+    "help": help_menu,
+    "about": about,
+}
+
+
+async def take(out: Path, chromium: str, wanted: list[str]) -> None:
+    """Take the pictures *wanted*, all when empty."""
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        try:
+            for name, shot in SHOTS.items():
+                if wanted and name not in wanted:
+                    continue
+                bot = ScoutBot(simulated_world().services(settings=SETTINGS), allowance=Allowance(burst=1000))
+                async with simcord.run(bot, shard_count=1, settle_timeout=30.0, check_errors=False) as env:
+                    with env.time_context():
+                        await shot(Stage(env, out, browser, playwright))
+        finally:
+            await browser.close()
+
+
+def main() -> None:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "pictures")
+    parser.add_argument("--chromium", default=shutil.which("chromium") or shutil.which("google-chrome") or "")
+    parser.add_argument("names", nargs="*", help="pictures to take; all by default")
+    arguments = parser.parse_args()
+    if not arguments.chromium:
+        parser.error("no Chromium found; give its path with --chromium")
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    asyncio.run(take(arguments.out, arguments.chromium, arguments.names))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,92 @@
+"""``/help``: a menu of categories."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import discord
+from discord import ui
+
+from config.i18n import Text
+from gpuscout.cards.kit import Card
+from gpuscout.cards.page import Page, page_card
+from gpuscout.cards.state import BadState
+
+PREFIX: Final = "help1|"
+READING: Final = "reading"
+
+
+@dataclass(frozen=True, slots=True)
+class HelpEntry:
+    """One command as help shows it: a clickable mention, what comes out, and its category's key."""
+
+    mention: str
+    description: str
+    category: str
+
+
+def categories(t: Text) -> dict[str, tuple[str, str]]:
+    """Key → (title, one line about it), in the order of the menu."""
+    return {
+        "market": (t("Prices and history"), t("What GPUs rent for, and how that moved")),
+        "bot": (t("GPUScout itself"), t("Is it well, who makes it, where to get help")),
+        READING: (t("How to read a card"), t("What the figures mean and do not mean")),
+    }
+
+
+def check_category(key: str, t: Text) -> str:
+    """*key* when it is a category.
+
+    Raises:
+        BadState: it is none.
+    """
+    if key not in categories(t):
+        raise BadState("unknown help category")
+    return key
+
+
+def help_page(entries: Sequence[HelpEntry], category: str | None, methodology: str, t: Text) -> Page:
+    """One category, or the overview of all commands when *category* is None."""
+    if category == READING:
+        return Page(t("How to read a card"), [_reading(t)], footer=None, links=[(t("Methodology"), methodology)])
+    names = categories(t)
+    sections = [
+        f"**{title}**\n" + "\n".join(f"{e.mention} – {e.description}" for e in entries if e.category == key)
+        for key, (title, _) in names.items()
+        if key in (category, *([] if category else names)) and any(e.category == key for e in entries)
+    ]
+    if category is None:
+        sections.insert(0, t("I watch what GPUs rent for, keep the history, and tell hosts what theirs should earn."))
+    return Page(
+        t("Help") if category is None else names[category][0],
+        sections,
+        footer=t("You can also mention me: “price RTX 4090 vast”."),
+    )
+
+
+def help_card(entries: Sequence[HelpEntry], category: str | None, methodology: str, t: Text) -> Card:
+    """The page with its menu."""
+    menu: ui.Select[Card] = ui.Select(
+        custom_id=f"{PREFIX}menu",
+        placeholder=t("What would you like to know?"),
+        options=[
+            discord.SelectOption(label=title[:100], description=about[:100], value=key, default=key == category)
+            for key, (title, about) in categories(t).items()
+        ],
+    )
+    return page_card(help_page(entries, category, methodology, t), ui.ActionRow(menu))
+
+
+def _reading(t: Text) -> str:
+    lines = (
+        t("**Price** is the median of all listed GPUs, what a renter pays for one GPU for an hour."),
+        t("**Hosts get** their share of it: the platform keeps the rest."),
+        t("**p10–p90**: a tenth of the GPUs is cheaper than p10, a tenth dearer than p90."),
+        t("**Rented** prices are present listings of rented machines, not what their contracts say."),
+        t("**Utilization** is rented GPUs over all listed ones."),
+        t("**Demand** (0 to 100) sums up the rented share, its trend, the price gap and the supply."),
+        t("**Thin sample** means fewer than 10 GPUs: a hint, not a market."),
+    )
+    return "\n".join(f"- {line}" for line in lines)
