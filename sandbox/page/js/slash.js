@@ -123,7 +123,8 @@ export function coerce(option, text, picked, people) {
     case TYPE.ROLE:
     case TYPE.MENTIONABLE: {
       const found = people.find((p) => p.name.toLowerCase() === typed.toLowerCase().replace(/^[@#]/, ""));
-      return found ? { value: found.value } : { error: "Pick one from the list" };
+      if (found) return { value: found.value };
+      return /^\d{17,20}$/.test(typed) ? { value: typed } : { error: "Pick one from the list, or enter an id" };
     }
     case TYPE.ATTACHMENT:
       return { error: "Choose a file" };
