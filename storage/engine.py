@@ -14,7 +14,7 @@ import time
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypedDict, TypeVar
 
 import structlog
 from sqlalchemy import Table, event, text
@@ -90,6 +90,11 @@ async def _outlast(task: asyncio.Task[Any]) -> asyncio.CancelledError | None:
     return cancelled
 
 
+class _SqliteOptions(TypedDict):
+    timeout: float
+    foreign_keys: bool
+
+
 class Database:
     """The process's database. Make one a process, in the running event loop, and close it at the end.
 
@@ -100,6 +105,7 @@ class Database:
         busy_timeout: SQLite: seconds to wait for another process's write.
         statement_timeout: PostgreSQL: seconds after which the server ends a statement.
         application_name: PostgreSQL: how this process is called in ``pg_stat_activity``.
+        foreign_keys: SQLite: enforced; only migrations, which rebuild tables, switch it off.
 
     Raises:
         ValueError: for an address that cannot be used.
@@ -116,6 +122,7 @@ class Database:
         busy_timeout: float = 10.0,
         statement_timeout: float = 30.0,
         application_name: str = "gpuscout",
+        foreign_keys: bool = True,
     ) -> None:
         self.url = parse_url(url)
         self.dialect: Dialect = "sqlite" if self.url.drivername.startswith("sqlite") else "postgresql"
@@ -125,10 +132,9 @@ class Database:
         if self.dialect == "sqlite":
             # expanduser is not applied: the address means the same file to every tool that reads it.
             Path(str(self.url.database)).absolute().parent.mkdir(parents=True, exist_ok=True)
-            self._write_engine = _sqlite_engine(self.url, busy_timeout, read_only=False, size=1, timeout=pool_timeout)
-            self._read_engine = _sqlite_engine(
-                self.url, busy_timeout, read_only=True, size=read_pool, timeout=pool_timeout
-            )
+            common = _SqliteOptions(timeout=pool_timeout, foreign_keys=foreign_keys)
+            self._write_engine = _sqlite_engine(self.url, busy_timeout, read_only=False, size=1, **common)
+            self._read_engine = _sqlite_engine(self.url, busy_timeout, read_only=True, size=read_pool, **common)
         else:
             self._write_engine = create_async_engine(
                 self.url,
@@ -199,9 +205,8 @@ class Database:
         """A read-only snapshot: all statements in the block see one state. Writing in it fails."""
         if self._closed:
             raise DatabaseClosed("the database is closed")
-        conn = self._read_engine.connect()
+        conn = await self._read_engine.connect()
         try:
-            await conn.start()
             yield conn
         finally:
             await settle(conn.close())
@@ -210,10 +215,9 @@ class Database:
     async def _transaction(self, engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
         if self._closed:
             raise DatabaseClosed("the database is closed")
-        conn = engine.connect()
         started = time.monotonic()
+        conn = await engine.connect()
         try:
-            await conn.start()
             await conn.begin()
             yield conn
             await settle(conn.commit())
@@ -260,7 +264,9 @@ class Database:
             await self._read_engine.dispose()
 
 
-def _sqlite_engine(url: URL, busy_timeout: float, *, read_only: bool, size: int, timeout: float) -> AsyncEngine:
+def _sqlite_engine(
+    url: URL, busy_timeout: float, *, read_only: bool, size: int, timeout: float, foreign_keys: bool
+) -> AsyncEngine:
     engine = create_async_engine(
         url,
         pool_size=size,
@@ -273,7 +279,7 @@ def _sqlite_engine(url: URL, busy_timeout: float, *, read_only: bool, size: int,
     pragmas = [
         "journal_mode=WAL",
         "synchronous=FULL",
-        "foreign_keys=ON",
+        f"foreign_keys={'ON' if foreign_keys else 'OFF'}",
         "temp_store=MEMORY",
         f"cache_size={-16384 if read_only else -65536}",  # KiB, taken only as it fills
         "wal_autocheckpoint=4000",  # pages: 16 MiB, so that few commits pay for a checkpoint

@@ -21,3 +21,7 @@ class NestedWrite(StorageError):
 
 class AlreadyRunning(StorageError):
     """Another process holds the single-process lock. The message is one sentence for a person."""
+
+
+class MigrationFailed(StorageError):
+    """A migration did not happen and changed nothing. The message is one sentence for a person."""

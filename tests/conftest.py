@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import itertools
 import shutil
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
-import asyncpg
 import pytest
 
 from storage.engine import Database
@@ -18,6 +18,12 @@ from tests.services import PostgresServer, RedisServer, ServiceMissing, running_
 
 _TEMPLATE = "gpuscout_template"
 _numbers = itertools.count(1)
+
+
+def _run_apart(work: Coroutine[Any, Any, None]) -> None:
+    """Run *work* in a loop and thread of its own: a fixture may be asked for while a test's loop is running."""
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(asyncio.run, work).result()
 
 
 async def _create_tables(url: str) -> None:
@@ -29,28 +35,18 @@ async def _create_tables(url: str) -> None:
         await db.close()
 
 
-@asynccontextmanager
-async def _admin(server: PostgresServer) -> AsyncIterator[asyncpg.Connection]:
-    conn = await asyncpg.connect(host="127.0.0.1", port=server.port, user="gpuscout", database="postgres")
-    try:
-        yield conn
-    finally:
-        await conn.close()
-
-
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[PostgresServer]:
     """A PostgreSQL server, one a test process, with a template database that has all tables."""
     try:
-        running = running_postgres()
-        with running as server:
+        with running_postgres() as server:
 
             async def prepare() -> None:
-                async with _admin(server) as conn:
+                async with server.admin() as conn:
                     await conn.execute(f"CREATE DATABASE {_TEMPLATE}")
                 await _create_tables(server.url(_TEMPLATE))
 
-            asyncio.run(prepare())
+            _run_apart(prepare())
             yield server
     except ServiceMissing as missing:
         pytest.skip(str(missing))
@@ -59,7 +55,7 @@ def postgres_server() -> Iterator[PostgresServer]:
 @pytest.fixture(scope="session")
 def _sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("sqlite") / "template.db"
-    asyncio.run(_create_tables(f"sqlite+aiosqlite:///{path}"))
+    _run_apart(_create_tables(f"sqlite+aiosqlite:///{path}"))
     return path
 
 
@@ -75,10 +71,10 @@ def sqlite_url(_sqlite_template: Path, tmp_path: Path) -> str:
 async def postgres_url(postgres_server: PostgresServer) -> AsyncIterator[str]:
     """Address of a fresh PostgreSQL database that has all tables; dropped after the test."""
     name = f"test_{next(_numbers)}"
-    async with _admin(postgres_server) as conn:
+    async with postgres_server.admin() as conn:
         await conn.execute(f"CREATE DATABASE {name} TEMPLATE {_TEMPLATE}")
     yield postgres_server.url(name)
-    async with _admin(postgres_server) as conn:
+    async with postgres_server.admin() as conn:
         await conn.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 

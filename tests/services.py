@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import ctypes
 import os
@@ -13,8 +14,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+
+import asyncpg
 
 
 class ServiceMissing(RuntimeError):
@@ -146,6 +149,15 @@ class PostgresServer:
     def url(self, database: str = "postgres") -> str:
         return f"postgresql+asyncpg://gpuscout@127.0.0.1:{self.port}/{database}"
 
+    @contextlib.asynccontextmanager
+    async def admin(self) -> AsyncIterator[asyncpg.Connection]:
+        """A connection outside any transaction, for CREATE and DROP DATABASE."""
+        conn = await asyncpg.connect(host="127.0.0.1", port=self.port, user="gpuscout", database="postgres")
+        try:
+            yield conn
+        finally:
+            await conn.close()
+
     def close(self) -> None:
         _stop(self._process, signal.SIGINT)  # "fast" shutdown: ends clients too
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -208,3 +220,17 @@ def running_redis() -> Iterator[RedisServer]:
         yield server
     finally:
         server.close()
+
+
+async def python_process(script: str, *arguments: str) -> asyncio.subprocess.Process:
+    """Run *script* with this interpreter and the checkout on its path; standard output and error are pipes."""
+    root = str(Path(__file__).resolve().parent.parent)
+    return await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-c",
+        script,
+        *arguments,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": root},
+    )
