@@ -13,9 +13,10 @@ from sandbox.discord.events import Bus
 from sandbox.discord.gateway import Gateway
 from sandbox.discord.interactions import Interaction, Interactions
 from sandbox.discord.messages import Messages
+from sandbox.discord.models import Channel, User
 from sandbox.discord.options import OptionReader
 from sandbox.discord.permissions import Perm
-from sandbox.discord.state import Channel, User, World
+from sandbox.discord.state import World
 from sandbox.discord.user_side import UserSide, mapping, number, read_object, refusing, text
 
 Json = dict[str, Any]

@@ -14,7 +14,8 @@ from sandbox.discord.errors import ClientRefusal
 from sandbox.discord.events import Bus, Subscription
 from sandbox.discord.gateway import Gateway
 from sandbox.discord.messages import Messages
-from sandbox.discord.state import DM, Channel, World
+from sandbox.discord.models import DM, Channel
+from sandbox.discord.state import World
 from sandbox.discord.user_side import UserSide, number, refusing
 
 Json = dict[str, Any]

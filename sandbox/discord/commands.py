@@ -7,8 +7,9 @@ from typing import Any
 
 from sandbox.discord.errors import ApiError, ClientRefusal, invalid_field
 from sandbox.discord.events import Bus
+from sandbox.discord.models import Channel
 from sandbox.discord.permissions import Perm
-from sandbox.discord.state import Channel, World
+from sandbox.discord.state import World
 
 Json = dict[str, Any]
 

@@ -8,7 +8,8 @@ from typing import Any
 
 from sandbox.discord import components, media, wire
 from sandbox.discord.errors import ApiError, invalid_field
-from sandbox.discord.state import COMPONENTS_V2, EPHEMERAL, Message, StoredFile, World
+from sandbox.discord.models import COMPONENTS_V2, EPHEMERAL, Message, StoredFile
+from sandbox.discord.state import World
 
 Json = dict[str, Any]
 

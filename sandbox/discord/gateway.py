@@ -23,6 +23,8 @@ log = structlog.get_logger(__name__)
 
 #: Payloads a connection may send within a minute (Discord's documented limit).
 SENDS_PER_MINUTE = 120
+#: Seconds for the bot to confirm a close.
+CLOSE_TIMEOUT_S = 1.0
 
 
 class GatewayClose(Exception):
@@ -81,7 +83,7 @@ class Gateway:
         """One websocket connection from beginning to end."""
         if self.refuse:
             raise web.HTTPServiceUnavailable(text="gateway unavailable")
-        socket = web.WebSocketResponse(max_msg_size=64 * 1024, autoping=True)
+        socket = web.WebSocketResponse(max_msg_size=64 * 1024, timeout=CLOSE_TIMEOUT_S)
         await socket.prepare(request)
         try:
             compress = compressor(request.query.get("compress"))
@@ -170,8 +172,7 @@ class Gateway:
 
     async def drop(self, code: int = 4000) -> None:
         """Close every connection; with 4000 the bot may resume."""
-        for connection in list(self._connections):
-            await connection.close(code, "Dropped.")
+        await asyncio.gather(*(connection.close(code, "Dropped.") for connection in self._connections))
 
     def ask_reconnect(self) -> None:
         """Send op 7: reconnect and resume."""
@@ -196,6 +197,10 @@ class Connection:
         self.outbox: asyncio.Queue[str] = asyncio.Queue()
         self.session: Session | None = None
         self._sends: deque[float] = deque(maxlen=SENDS_PER_MINUTE)
+        self._peer_code: int | None = None
+        #: Cleared while a close that we began is under way.
+        self._closed = asyncio.Event()
+        self._closed.set()
 
     def send(self, payload: Json) -> None:
         """Queue a payload without a sequence number."""
@@ -206,17 +211,22 @@ class Connection:
         session.outbox, session.lost_at, self.session = self.outbox, None, session
 
     async def close(self, code: int, reason: str) -> None:
-        """Close the socket with a code."""
-        with contextlib.suppress(ConnectionError):
-            await self._socket.close(code=code, message=reason.encode())
+        """Close the socket with a code, and give the bot a moment to confirm."""
+        self._closed.clear()
+        try:
+            with contextlib.suppress(ConnectionError):
+                await self._socket.close(code=code, message=reason.encode())
+        finally:
+            self._closed.set()
 
     async def detach(self) -> None:
         """Leave the session for a RESUME; a bot that closed with 1000 or 1001 ends it."""
+        await self._closed.wait()  # ending the handler earlier would cut the connection
         session = self.session
         if session is None or session.outbox is not self.outbox:
             return
         session.outbox, session.lost_at = None, time.monotonic()
-        if self._socket.close_code in (1000, 1001):
+        if self._peer_code in (1000, 1001):
             self._gateway.sessions.end(session)
 
     async def run(self, heartbeat_ms: int, *, version: str | None) -> None:
@@ -231,6 +241,8 @@ class Connection:
                     message = await self._socket.receive(timeout=heartbeat_ms / 1000 * 1.5)
                 except TimeoutError:
                     raise GatewayClose(4009, "Session timed out.") from None
+                if message.type is WSMsgType.CLOSE:
+                    self._peer_code = message.data
                 if message.type not in (WSMsgType.TEXT, WSMsgType.BINARY):
                     return
                 self._receive(message.data)

@@ -15,6 +15,7 @@ from sandbox.discord.errors import ApiError, invalid_field
 from sandbox.discord.events import Bus
 from sandbox.discord.faults import Faults
 from sandbox.discord.messages import CHAT_INPUT_COMMAND, CONTEXT_MENU_COMMAND, REPLY, Messages
+from sandbox.discord.models import EPHEMERAL, LOADING, Channel, Message
 from sandbox.discord.payloads import (
     APPLICATION_COMMAND,
     AUTOCOMPLETE,
@@ -22,7 +23,7 @@ from sandbox.discord.payloads import (
     MODAL_SUBMIT,
 )
 from sandbox.discord.sessions import Sessions
-from sandbox.discord.state import EPHEMERAL, LOADING, Channel, Message, World
+from sandbox.discord.state import World
 
 Json = dict[str, Any]
 

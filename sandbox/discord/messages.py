@@ -8,9 +8,10 @@ from sandbox.discord import compose, wire
 from sandbox.discord.compose import Upload
 from sandbox.discord.errors import ApiError
 from sandbox.discord.events import Bus
+from sandbox.discord.models import DM, LOADING, Channel, Message, StoredFile
 from sandbox.discord.permissions import Perm
 from sandbox.discord.sessions import DIRECT_MESSAGES, GUILD_MESSAGES, GUILDS, Sessions
-from sandbox.discord.state import DM, LOADING, Channel, Message, StoredFile, World
+from sandbox.discord.state import World
 
 Json = dict[str, Any]
 
@@ -120,6 +121,7 @@ class Messages:
         """Remove a message."""
         if self._world.bucket(message.channel_id).pop(message.id, None) is None:
             raise ApiError(10008)
+        self._world.revision += 1
         channel = self._world.channels[message.channel_id]
         data: Json = {"id": str(message.id), "channel_id": str(channel.id)}
         if channel.guild_id:
@@ -128,6 +130,7 @@ class Messages:
         self._dispatch("MESSAGE_DELETE", message, channel, data, data)
 
     def _announce(self, event: str, message: Message) -> None:
+        self._world.revision += 1
         self._bus.publish(event, message.data, lambda uid: self.visible(message, uid))
         channel = self._world.channels[message.channel_id]
         data = self.for_bot(message)

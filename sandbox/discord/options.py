@@ -11,7 +11,8 @@ from sandbox.discord.commands import SUBCOMMAND, SUBCOMMAND_GROUP
 from sandbox.discord.compose import Upload
 from sandbox.discord.errors import ApiError, ClientRefusal
 from sandbox.discord.messages import Messages
-from sandbox.discord.state import Channel, World
+from sandbox.discord.models import Channel
+from sandbox.discord.state import World
 
 Json = dict[str, Any]
 

@@ -6,8 +6,9 @@ from typing import Any
 
 from sandbox.discord import wire
 from sandbox.discord.compose import MAX_FILE_BYTES
+from sandbox.discord.models import DM, Channel
 from sandbox.discord.permissions import Perm
-from sandbox.discord.state import DM, Channel, World
+from sandbox.discord.state import World
 
 Json = dict[str, Any]
 

@@ -10,8 +10,9 @@ from sandbox.discord.compose import Upload
 from sandbox.discord.errors import ApiError
 from sandbox.discord.interactions import Interaction, Interactions
 from sandbox.discord.messages import Messages
+from sandbox.discord.models import EPHEMERAL, LOADING, Message
 from sandbox.discord.payloads import AUTOCOMPLETE
-from sandbox.discord.state import EPHEMERAL, LOADING, Message, World
+from sandbox.discord.state import World
 
 Json = dict[str, Any]
 

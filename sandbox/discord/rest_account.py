@@ -10,9 +10,10 @@ from sandbox.discord import wire
 from sandbox.discord.errors import ApiError, invalid_field
 from sandbox.discord.gateway import Gateway
 from sandbox.discord.messages import Messages
+from sandbox.discord.models import Guild
 from sandbox.discord.rest import Call, Reply, RestApi
 from sandbox.discord.sessions import GUILDS
-from sandbox.discord.state import Guild, World
+from sandbox.discord.state import World
 
 Json = dict[str, Any]
 

@@ -8,9 +8,10 @@ from sandbox.discord import wire
 from sandbox.discord.errors import ApiError
 from sandbox.discord.events import Bus
 from sandbox.discord.messages import Messages
+from sandbox.discord.models import Channel, Message
 from sandbox.discord.permissions import Perm
 from sandbox.discord.rest import Call, Reply, RestApi
-from sandbox.discord.state import Channel, Message, World
+from sandbox.discord.state import World
 
 
 class MessageRoutes:

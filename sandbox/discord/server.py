@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from sandbox.discord.rest_messages import MessageRoutes
 from sandbox.discord.sessions import Sessions
 from sandbox.discord.setup import Setup
 from sandbox.discord.state import World
+from sandbox.discord.store import Store
 from sandbox.discord.web_guard import Files, guard
 
 Json = dict[str, Any]
@@ -119,6 +121,11 @@ class SandboxDiscord:
         self._shards = shards
         self._page_dir = page_dir or PAGE_DIR
         self._runner: web.AppRunner | None = None
+        self._store = Store(state_path, self.world) if state_path is not None else None
+        #: Whether an earlier state was found and goes on.
+        self.restored = self._store.load() if self._store is not None else False
+        self._saver: asyncio.Task[None] | None = None
+        self._stopping = asyncio.Event()
         self._was_ready = False
         self.host, self.port = "127.0.0.1", 0
         #: Populating it in the same process; see :class:`sandbox.discord.setup.Setup`.
@@ -171,6 +178,9 @@ class SandboxDiscord:
             await runner.cleanup()
             raise
         self._runner = runner
+        if self._store is not None:
+            self._stopping.clear()
+            self._saver = asyncio.create_task(self._store.run(self._stopping), name="sandbox-saver")
         self.host, self.port = host, int(runner.addresses[0][1])
         self.messages.origin = self.page_url
         self.gateway.url = self.gateway_url
@@ -178,7 +188,7 @@ class SandboxDiscord:
         return self.port
 
     async def stop(self) -> None:
-        """Close everything, within two seconds."""
+        """Close everything, within two seconds, and save the state if it is kept."""
         runner, self._runner = self._runner, None
         if runner is None:
             return
@@ -186,6 +196,10 @@ class SandboxDiscord:
         self.bus.close()
         await self.gateway.drop(1001)
         await runner.cleanup()
+        if self._saver is not None:
+            self._stopping.set()  # it saves once more
+            await self._saver
+            self._saver = None
 
     def _app(self, host: str) -> web.Application:
         loopback = host == "localhost" or ipaddress.ip_address(host).is_loopback

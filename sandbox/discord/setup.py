@@ -7,9 +7,10 @@ from typing import Any
 
 from sandbox.discord import wire
 from sandbox.discord.messages import Messages
+from sandbox.discord.models import Channel, Guild, User
 from sandbox.discord.permissions import DEFAULT_MEMBER
 from sandbox.discord.sessions import GUILDS, Sessions
-from sandbox.discord.state import Channel, Guild, User, World
+from sandbox.discord.state import World
 
 Json = dict[str, Any]
 

@@ -1,14 +1,14 @@
-"""The world a sandbox Discord holds: users, guilds, channels, messages, files, commands."""
+"""The world a sandbox Discord holds, its clock, and its ids."""
 
 from __future__ import annotations
 
 import time
 from collections import OrderedDict
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from sandbox.discord.models import DM, TEXT, Channel, Guild, Member, Message, Role, StoredFile, User
 from sandbox.discord.permissions import DEFAULT_MEMBER, Perm, member_permissions
 
 Json = dict[str, Any]
@@ -16,96 +16,6 @@ Json = dict[str, Any]
 DISCORD_EPOCH_MS = 1_420_070_400_000
 #: Messages kept per channel; older ones are forgotten.
 MAX_MESSAGES = 500
-
-TEXT, DM = 0, 1
-EPHEMERAL, LOADING, COMPONENTS_V2 = 1 << 6, 1 << 7, 1 << 15
-
-
-@dataclass(slots=True)
-class User:
-    """A user. ``installed``: has the application as a user install. ``dms_open``: takes DMs."""
-
-    id: int
-    username: str
-    global_name: str | None = None
-    bot: bool = False
-    locale: str = "en-US"
-    dms_open: bool = True
-    installed: bool = False
-
-
-@dataclass(slots=True)
-class Role:
-    """A guild role; the one with the guild's id is @everyone."""
-
-    id: int
-    name: str
-    permissions: int
-    managed: bool = False
-    position: int = 0
-
-
-@dataclass(slots=True)
-class Member:
-    """A user's membership of one guild."""
-
-    user_id: int
-    roles: list[int] = field(default_factory=list)
-    joined_at: str = ""
-
-
-@dataclass(slots=True)
-class Guild:
-    """A guild. The bot is in it when its id is among the members."""
-
-    id: int
-    name: str
-    owner_id: int
-    roles: dict[int, Role] = field(default_factory=dict)
-    members: dict[int, Member] = field(default_factory=dict)
-    channel_ids: list[int] = field(default_factory=list)
-    locale: str = "en-US"
-
-
-@dataclass(slots=True)
-class Channel:
-    """A guild text channel (type 0) or a DM (type 1, with its two recipients)."""
-
-    id: int
-    type: int
-    name: str = ""
-    guild_id: int | None = None
-    topic: str | None = None
-    position: int = 0
-    overwrites: list[Json] = field(default_factory=list)
-    recipients: list[int] = field(default_factory=list)
-    last_message_id: int | None = None
-
-
-@dataclass(slots=True)
-class StoredFile:
-    """One attachment: its wire object and its bytes."""
-
-    attachment: Json
-    content_type: str
-    data: bytes
-
-
-@dataclass(slots=True)
-class Message:
-    """A message as stored; ``data`` is Discord's message object with origin-less CDN paths.
-
-    ``visible_to`` is the only user who sees an ephemeral message, else None.
-    """
-
-    id: int
-    channel_id: int
-    author_id: int
-    data: Json
-    visible_to: int | None = None
-    files: list[StoredFile] = field(default_factory=list)
-    interaction_id: int | None = None
-    nonce: str | None = None
 
 
 class World:
@@ -117,7 +27,9 @@ class World:
 
     def __init__(self, bot_name: str) -> None:
         self.clock_skew_s = 0.0
-        self._last_id = 0
+        self.last_id = 0
+        #: Grows with every change, so that saving knows whether there is something new.
+        self.revision = 0
         self.users: dict[int, User] = {}
         self.guilds: dict[int, Guild] = {}
         self.channels: dict[int, Channel] = {}
@@ -143,13 +55,18 @@ class World:
 
     def next_id(self, age_ms: int = 0) -> int:
         """A fresh snowflake. ``age_ms`` dates it back by so many milliseconds."""
+        self.revision += 1
         made = (int(self.now() * 1000) - DISCORD_EPOCH_MS - age_ms) << 22
-        if age_ms or made < self._last_id - (1 << 32):
+        if age_ms or made < self.last_id - (1 << 32):
             # Dated back (or the clock was set back): keep the low bits unique instead of monotonic.
-            self._last_id += 1
-            return made | (self._last_id & 0x3FFFFF)
-        self._last_id = max(made, self._last_id + 1)
-        return self._last_id
+            self.last_id += 1
+            return made | (self.last_id & 0x3FFFFF)
+        self.last_id = max(made, self.last_id + 1)
+        return self.last_id
+
+    def skip_ids(self, last_id: int) -> None:
+        """Never give out ids up to ``last_id`` (again)."""
+        self.last_id = max(self.last_id, last_id)
 
     # -- look-ups -------------------------------------------------------------------------
 

@@ -12,7 +12,8 @@ from sandbox.discord.errors import ApiError, ClientRefusal
 from sandbox.discord.events import Bus
 from sandbox.discord.gateway import Gateway
 from sandbox.discord.messages import Messages
-from sandbox.discord.state import Channel, Message, User, World
+from sandbox.discord.models import Channel, Message, User
+from sandbox.discord.state import World
 
 Json = dict[str, Any]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -10,7 +11,8 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from sandbox.discord import media
-from sandbox.discord.state import StoredFile, World
+from sandbox.discord.models import StoredFile
+from sandbox.discord.state import World
 
 _PAGE_TYPES = {
     ".html": "text/html; charset=utf-8",
@@ -20,7 +22,10 @@ _PAGE_TYPES = {
     ".woff2": "font/woff2",
     ".json": "application/json",
 }
-_PAGE_POLICY = "script-src 'self'; object-src 'none'; base-uri 'none'; frame-ancestors 'none'"
+_PAGE_POLICY = (
+    "default-src 'self'; img-src 'self' data:; connect-src 'self' ws:;"
+    " object-src 'none'; base-uri 'none'; frame-ancestors 'none'"
+)
 #: Types that a browser may show in place; anything else is downloaded.
 _INLINE = ("image/png", "image/webp", "image/gif", "image/jpeg", "text/plain", "text/csv")
 _NO_PAGE = (
@@ -94,7 +99,13 @@ class Files:
         if not stored.content_type.startswith(_INLINE):
             name = stored.attachment["filename"]
             headers["Content-Disposition"] = f'attachment; filename="{name}"'
-        return web.Response(body=stored.data, headers=headers)
+        try:
+            data = stored.data  # once it is on disk, saving sets this to None at any moment
+            if data is None:
+                data = await asyncio.to_thread(stored.read)
+        except OSError:
+            raise web.HTTPNotFound(text="This content is no longer available.") from None
+        return web.Response(body=data, headers=headers)
 
     def _find(self, request: web.Request) -> StoredFile | None:
         channel_id = request.match_info["channel_id"]

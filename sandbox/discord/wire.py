@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from sandbox.discord.state import DM, Channel, Guild, Member, Role, User, World
+from sandbox.discord.models import DM, Channel, Guild, Member, Role, User
+from sandbox.discord.state import World
 
 Json = dict[str, Any]
 CDN = "/cdn/"
