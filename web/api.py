@@ -172,6 +172,7 @@ def _quote_out(services: WebServices, quote: Quote, names: Mapping[str, str], st
     model = services.catalogue.get(key.gpu)
     platform = services.platforms.get(key.platform)
     price = quote.price
+    take = platform.host_take(price) if platform is not None and price is not None else None
     return QuoteOut(
         gpu=key.gpu,
         gpu_name=model.label if model else names.get(key.gpu, key.gpu),
@@ -188,7 +189,7 @@ def _quote_out(services: WebServices, quote: Quote, names: Mapping[str, str], st
         utilization=quote.utilization,
         demand=quote.demand,
         sample=quote.all.count,
-        host_take=platform.host_take(price) if platform is not None and price is not None else None,
+        host_take=None if take is None else round(take, 6),
         as_of=quote.at,
         source=quote.source,
         method=quote.method,

@@ -107,6 +107,7 @@ class Pages:
             return {}
         newest = max(quote.at for quote in quotes)
         return {
+            "models": self._text.number(len({quote.key.gpu for quote in quotes})),
             "total": self._text.number(sum(quote.all.count for quote in quotes)),
             "rented": self._text.number(sum(quote.rented.count for quote in quotes)),
             "newest": {"iso": _iso(newest), "age": self._age(newest)},

@@ -108,7 +108,7 @@ async def dump(out: BaseModel) -> bytes:
     pieces = [head[:-1]]
     for name, items in long.items():
         info = type(out).model_fields[name]
-        pieces.append(b'%s"%s":[' % (b"," if len(pieces[-1]) > 1 else b"", (info.alias or name).encode()))
+        pieces.append(b'%s"%s":[' % (b"," if pieces != [b"{"] else b"", (info.alias or name).encode()))
         kind: type[BaseModel] = type(items[0])
         adapter = _list_of(kind)
         for start in range(0, len(items), CHUNK):
@@ -133,6 +133,11 @@ class Bodies:
         self._max_bytes = max_bytes
         self._bytes = 0
         self._kept: OrderedDict[tuple[object, ...], bytes] = OrderedDict()
+
+    @property
+    def size(self) -> int:
+        """Bytes kept."""
+        return self._bytes
 
     async def get(self, services: WebServices, operation: Operation[Any, Any], params: BaseModel) -> bytes:
         """The answer of *operation* at this data version, made at most once per *seconds*."""
