@@ -126,8 +126,14 @@ class Worker:
     async def _collect(self) -> None:
         await self._process.wait()
         self._stdin.close()
-        await asyncio.wait([self._errors], timeout=0.5)
-        self._errors.cancel()
+        # asyncio closes its transport once both pipes were read to their end.
+        try:
+            async with asyncio.timeout(0.5):
+                await self._stdout.read()
+                await self._errors
+        except (TimeoutError, ConnectionError):
+            log.warning("chart_worker_pipes_stay_open", pid=self.pid)
+            self._errors.cancel()
 
     async def _receive(self, expected: Status) -> bytes:
         try:
