@@ -14,12 +14,12 @@ _ALIGN = re.compile(r"text-align:\s*(left|right|center)")
 
 
 def read_methodology() -> str:
-    """The text of ``docs/methodology.md``: a link in a checkout, a copy of its own in an installed package.
+    """The methodology page; it lives in the package, so that a checkout and an installed wheel both carry it.
 
     Raises:
         FileNotFoundError: the installation is incomplete.
     """
-    return resources.files("web").joinpath("methodology.md").read_text(encoding="utf-8")
+    return resources.files("gpuscout.market").joinpath("methodology.md").read_text(encoding="utf-8")
 
 
 def render(text: str) -> str:
