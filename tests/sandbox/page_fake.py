@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import struct
 import time
-import zlib
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -31,28 +29,6 @@ ALICE: Json = {"id": "1001", "username": "alice", "global_name": "Alice", "bot":
 BOB: Json = {"id": "1002", "username": "bob", "global_name": "Bob", "bot": False}
 BOT: Json = {"id": "2001", "username": "GPUScout", "global_name": None, "bot": True}
 MARKET, LOUNGE = "3001", "3002"
-
-
-def chart_png(width: int = 800, height: int = 450, seed: int = 1) -> bytes:
-    """A PNG of a line on a dark ground, without an imaging library."""
-    rows = [bytearray(width) for _ in range(height)]
-    value, state = height * 0.6, seed * 7919
-    for y in range(60, height, 75):
-        rows[y][40 : width - 40] = b"\x02" * (width - 80)
-    for x in range(40, width - 40):
-        state = (state * 1103515245 + 12345) & 0x7FFFFFFF
-        value = min(height - 50, max(50, value + (state / 0x7FFFFFFF - 0.5) * 8))
-        for y in range(int(value) - 2, int(value) + 2):
-            rows[y][x] = 1
-    raw = b"".join(b"\x00" + bytes(row) for row in rows)
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-    header = struct.pack(">IIBBBBB", width, height, 8, 3, 0, 0, 0)
-    palette = bytes((30, 31, 34, 88, 166, 255, 60, 62, 68))
-    parts = (chunk(b"IHDR", header), chunk(b"PLTE", palette), chunk(b"IDAT", zlib.compress(raw, 6)))
-    return b"\x89PNG\r\n\x1a\n" + b"".join(parts) + chunk(b"IEND", b"")
 
 
 class PageFake:
@@ -281,7 +257,7 @@ class PageFake:
         await asyncio.sleep(0.05)
         name = request.match_info["name"]
         seed = sum(name.encode())
-        return web.Response(body=chart_png(seed=seed), content_type="image/png")
+        return web.Response(body=fixtures.chart_png(seed=seed), content_type="image/png")
 
     async def _index(self, request: web.Request) -> web.FileResponse:
         return web.FileResponse(PAGE / "index.html")

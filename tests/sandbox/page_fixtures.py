@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import struct
 import time
+import zlib
 from typing import Any
 
 Json = dict[str, Any]
@@ -271,3 +273,25 @@ def showcase(bot: Json, alice: Json, bob: Json) -> list[Json]:
         {"author": bot, "flags": 128, "interaction_metadata": used},
         {"author": alice, "content": "🎉"},
     ]
+
+
+def chart_png(width: int = 800, height: int = 450, seed: int = 1) -> bytes:
+    """A PNG of a line on a dark ground, without an imaging library."""
+    rows = [bytearray(width) for _ in range(height)]
+    value, state = height * 0.6, seed * 7919
+    for y in range(60, height, 75):
+        rows[y][40 : width - 40] = b"\x02" * (width - 80)
+    for x in range(40, width - 40):
+        state = (state * 1103515245 + 12345) & 0x7FFFFFFF
+        value = min(height - 50, max(50, value + (state / 0x7FFFFFFF - 0.5) * 8))
+        for y in range(int(value) - 2, int(value) + 2):
+            rows[y][x] = 1
+    raw = b"".join(b"\x00" + bytes(row) for row in rows)
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 3, 0, 0, 0)
+    palette = bytes((30, 31, 34, 88, 166, 255, 60, 62, 68))
+    parts = (chunk(b"IHDR", header), chunk(b"PLTE", palette), chunk(b"IDAT", zlib.compress(raw, 6)))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(parts) + chunk(b"IEND", b"")

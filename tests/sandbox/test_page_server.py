@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -18,7 +19,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module"), pyt
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def stage() -> AsyncIterator[Stage]:
-    texts = {"badge": "SIMULATED", "welcome": "Type /price.", "suggestions": ["/price gpu:RTX 4090"]}
+    texts: dict[str, Any] = {"badge": "SIMULATED", "welcome": "Type /price.", "suggestions": ["/price gpu:RTX 4090"]}
     async with staged(ack_deadline_s=0.8, **texts) as running:
         yield running
 

@@ -1,8 +1,8 @@
 // A slash command being filled in: one pill an option, suggestions for the focused one.
 
-import { h, uid } from "./dom.js";
+import { h } from "./dom.js";
 import { ChoiceSource } from "./choices.js";
-import { readFile } from "./files.js";
+import { filePicker, pill, pillInput } from "./pill.js";
 import { coerce, TYPE } from "./slash.js";
 
 export class CommandBar {
@@ -27,7 +27,9 @@ export class CommandBar {
     });
     this.error = h("div", { class: "command-error", role: "alert", hidden: true });
     this.pills = h("div", { class: "pills" });
-    this.tail = this.#makeInput("Optional settings", (event) => this.#tailKey(event), () => this.#suggestOptional());
+    const onLeave = () => this.element.contains(document.activeElement) || host.suggest.hide();
+    this.onLeave = onLeave;
+    this.tail = pillInput("Optional settings", { onKey: (event) => this.#tailKey(event), onChange: () => this.#suggestOptional(), onLeave });
     this.tail.classList.add("tail");
     this.tailWrap = h("label", { class: "tail-wrap" }, this.tail, (this.more = h("span", { class: "more", "aria-hidden": "true" })));
     this.element = h("div", { class: "command-bar", role: "group", "aria-label": `Command /${entry.path}` },
@@ -36,58 +38,20 @@ export class CommandBar {
     this.#paintMore();
   }
 
-  #makeInput(label, onKey, onChange) {
-    const input = h("input", {
-      type: "text", class: "pill-input", "aria-label": label, role: "combobox", "aria-autocomplete": "list",
-      "aria-expanded": "false", autocomplete: "off", autocapitalize: "off", spellcheck: "false", enterkeyhint: "send",
-    });
-    const size = () => input.style.setProperty("width", `${Math.max(1, input.value.length) + 1}ch`);
-    input.addEventListener("input", () => {
-      size();
-      onChange(true);
-    });
-    input.addEventListener("focus", () => onChange(false));
-    input.addEventListener("blur", () => setTimeout(() => !this.element.contains(document.activeElement) && this.host.suggest.hide(), 0));
-    input.addEventListener("keydown", (event) => !event.isComposing && onKey(event));
-    input.resize = size;
-    size();
-    return input;
-  }
-
   #addField(option, text = "") {
     const field = { option, picked: null };
-    field.input = this.#makeInput(option.label, (event) => this.#fieldKey(event, field), (typed) => this.#changed(field, typed));
-    field.input.id = uid("option");
-    field.pill = h("div", { class: `pill ${option.required ? "" : "optional"}`, dataset: { option: option.name } },
-      h("label", { class: "pill-name", for: field.input.id }, option.label), field.input);
-    field.pill.addEventListener("pointerdown", (event) => {
-      if (event.target === field.input) return;
-      event.preventDefault();
-      field.input.focus();
+    field.input = pillInput(option.label, {
+      onKey: (event) => this.#fieldKey(event, field), onChange: (typed) => this.#changed(field, typed), onLeave: this.onLeave,
     });
-    if (option.type === TYPE.ATTACHMENT) this.#makeFilePicker(field);
+    field.pill = pill(option, field.input);
+    if (option.type === TYPE.ATTACHMENT) {
+      field.file = filePicker(field, { onFile: (choice) => this.#pick(field, choice), onError: (text) => this.#showError(text) });
+    }
     this.#fields.push(field);
     this.pills.append(field.pill);
     this.#setText(field, text);
     this.#paintMore();
     return field;
-  }
-
-  #makeFilePicker(field) {
-    field.input.readOnly = true;
-    field.input.placeholder = "choose…";
-    field.file = h("input", { type: "file", hidden: true });
-    field.input.addEventListener("click", () => field.file.click());
-    field.file.addEventListener("change", async () => {
-      const [file] = field.file.files;
-      if (!file) return;
-      try {
-        this.#pick(field, { name: file.name, value: await readFile(file) });
-      } catch (error) {
-        this.#showError(error.message);
-      }
-    });
-    field.pill.append(field.file);
   }
 
   #setText(field, text) {
