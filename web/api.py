@@ -114,7 +114,8 @@ async def prices(services: WebServices, params: PricesParams) -> PricesOut:
         rows.append(_quote_out(services, quote, names, stale))
         if number % CHUNK == 0:
             await asyncio.sleep(0)
-    return PricesOut(simulated=services.settings.simulated, count=len(rows), quotes=rows)
+    simulated = services.is_simulated(*{quote.source for quote in ordered})
+    return PricesOut(simulated=simulated, count=len(rows), quotes=rows)
 
 
 async def history(services: WebServices, params: HistoryParams) -> HistoryOut:
@@ -136,7 +137,7 @@ async def history(services: WebServices, params: HistoryParams) -> HistoryOut:
         gpu_name=gpu.name,
         start=start,
         end=end,
-        simulated=services.settings.simulated,
+        simulated=services.is_simulated(*{each.source or source for each, source in read}),
         # A series without a current quote is only named when something is stored of it.
         series=[await _series_out(each, source) for each, source in read if each.points or source],
     )
@@ -196,7 +197,7 @@ def _quote_out(services: WebServices, quote: Quote, names: Mapping[str, str], st
         stale=stale,
         thin=quote.thin,
         outlier=quote.outlier,
-        simulated=services.settings.simulated,
+        simulated=services.is_simulated(quote.source),
     )
 
 

@@ -102,7 +102,12 @@ class Pages:
             rows.append(self._row(quote, names))
             if number % ROWS_AT_ONCE == 0:
                 await asyncio.sleep(0)
-        values = {**self._summary(quotes), "rows": rows, "sources": self._sources(quotes)}
+        values = {
+            **self._summary(quotes),
+            "rows": rows,
+            "sources": self._sources(quotes),
+            "simulated": self._services.is_simulated(*{quote.source for quote in quotes}),
+        }
         if not quotes:
             values["notice"] = await self._notice()
         template = await asyncio.to_thread(lambda: self._environment.get_template("market.html"))

@@ -97,11 +97,18 @@ class WebServices:
     """Markdown of ``/methodology``; None reads the page that ships with the package."""
     limits: WebLimits = field(default_factory=WebLimits)
 
+    def is_simulated(self, *sources: str) -> bool:
+        """Whether figures of these sources are a simulator's and must say so."""
+        known = (self.platforms.source(slug) for slug in sources)
+        return self.settings.simulated or any(source is not None and source.simulated for source in known)
+
     def record_use(self, route: str, status: int, seconds: float) -> None:
         """Note one use of a page or of the API; nothing about who asked is kept."""
-        if self.usage is None:
+        if route.startswith("/api/"):
+            surface = "api"
+        elif route in ("/", "/methodology") or route.startswith("/chart/"):
+            surface = "web"
+        else:
             return
-        surface = {"/api": "api", "/cha": "web", "/": "web", "/met": "web"}.get(route[:4])
-        if surface is None or route == "/metrics":
-            return
-        self.usage.record(route, surface=surface, outcome=outcome_of_status(status), latency_ms=seconds * 1000)
+        if self.usage is not None:
+            self.usage.record(route, surface=surface, outcome=outcome_of_status(status), latency_ms=seconds * 1000)

@@ -189,6 +189,14 @@ async def test_the_simulator_says_so_everywhere(open_web: Opener, services: obje
     assert all(q["simulated"] for q in (await get(client, "/api/v1/prices"))["quotes"])
 
 
+async def test_a_simulated_source_says_so_whatever_the_settings_are(client: Client, market: FakeMarket) -> None:
+    market.stored.append(quote("rtx-5090", source="simulator"))
+    body = await get(client, "/api/v1/prices")
+    assert body["simulated"] is True
+    assert {q["source"] for q in body["quotes"] if q["simulated"]} == {"simulator"}
+    assert "SIMULATED" in await (await client.get("/")).text()
+
+
 async def test_the_same_answer_is_not_sent_twice(client: Client, market: FakeMarket) -> None:
     first = await client.get("/api/v1/prices")
     tag = first.headers["ETag"]
