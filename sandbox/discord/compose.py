@@ -13,6 +13,7 @@ from sandbox.discord.state import World
 
 Json = dict[str, Any]
 
+MAX_CONTENT = 2000
 MAX_EMBED_TEXT = 6000
 MAX_FILE_BYTES = 10 * 1024 * 1024
 #: Flags that a bot may set: suppress embeds, ephemeral, suppress notifications, components V2.
@@ -52,8 +53,8 @@ def apply(world: World, message: Message, body: Json, uploads: list[Upload]) -> 
     if v2:
         _refuse_legacy_fields(data, body)
     files = _files(world, message, body, uploads)
-    if body.get("content") is not None or "content" in body:
-        data["content"] = body["content"] or ""
+    if "content" in body:
+        data["content"] = _content(body["content"])
     if "embeds" in body:
         data["embeds"] = _embeds(body["embeds"] or [], files)
     if "components" in body:
@@ -69,6 +70,12 @@ def apply(world: World, message: Message, body: Json, uploads: list[Upload]) -> 
     if "content" in body or "allowed_mentions" in body or not message.data.get("mentions"):
         _mentions(world, message.channel_id, data, body.get("allowed_mentions"))
     message.data, message.files = data, files
+
+
+def _content(text: str | None) -> str:
+    if text and len(text) > MAX_CONTENT:  # the schema's 4000 is for paying members
+        raise invalid_field(["content"], "BASE_TYPE_MAX_LENGTH", f"Must be {MAX_CONTENT} or fewer in length.")
+    return text or ""
 
 
 def _refuse_legacy_fields(data: Json, body: Json) -> None:

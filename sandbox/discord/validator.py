@@ -159,6 +159,8 @@ class Compiler:
             if value is None and nullable:
                 return
             kind = value.get("type") if isinstance(value, dict) else None
+            if type(kind) is not int:
+                kind = None  # also what cannot be looked up in a set
             chosen = [check for check, kinds in options if kinds is None or kind in kinds]
             if not chosen:
                 allowed = ", ".join(map(str, known))

@@ -258,7 +258,9 @@ async def test_tokens_end() -> None:
         await stage.ann.run(stage.channel, "quick")
         token = next(iter(stage.sandbox.interactions.by_id.values())).token
         hook = discord.Webhook.partial(
-            stage.sandbox.world.bot.id, token, session=stage.bot.http._HTTPClient__session  # type: ignore[attr-defined]
+            stage.sandbox.world.bot.id,
+            token,
+            session=stage.bot.http._HTTPClient__session,  # type: ignore[attr-defined]
         )
         await hook.send("still in time")
         await stage.sandbox.control.apply_faults({"expire_tokens": True})
@@ -266,7 +268,9 @@ async def test_tokens_end() -> None:
             await hook.send("too late")
         assert (caught.value.status, caught.value.code) == (401, 50027)
         stranger = discord.Webhook.partial(
-            stage.sandbox.world.bot.id, "x" * 60, session=stage.bot.http._HTTPClient__session  # type: ignore[attr-defined]
+            stage.sandbox.world.bot.id,
+            "x" * 60,
+            session=stage.bot.http._HTTPClient__session,  # type: ignore[attr-defined]
         )
         with pytest.raises(discord.NotFound) as missing:
             await stranger.send("?")
