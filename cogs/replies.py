@@ -130,5 +130,12 @@ async def _tell(interaction: discord.Interaction[Any], sentence: str) -> None:
         if interaction.extras.get(_EPHEMERAL_DEFER):
             await interaction.edit_original_response(content=sentence)
             return
-        await interaction.delete_original_response()
+        # The first follow-up to a public "thinking" takes its place and stays public, and none can be sent once it
+        # is deleted while thinking. So it is finished first and deleted last.
+        await interaction.edit_original_response(content="…")
+        try:
+            await interaction.followup.send(sentence, ephemeral=True)
+        finally:
+            await interaction.delete_original_response()
+        return
     await interaction.followup.send(sentence, ephemeral=True)

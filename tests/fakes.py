@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -145,6 +146,8 @@ class FakeMarket:
     data_version: int = 1
     catalogue: GpuCatalogue = field(default_factory=GpuCatalogue.load)
     history_error: Exception | None = None
+    error: Exception | None = None
+    delay: float = 0.0
     asked: list[tuple[str, Any]] = field(default_factory=list)
     health: list[SourceStatus] = field(default_factory=list)
 
@@ -165,6 +168,10 @@ class FakeMarket:
         segment: str = "any",
     ) -> PriceView:
         self.asked.append(("price", (gpu, platform, region, verification, segment)))
+        if self.delay:
+            await asyncio.sleep(self.delay)
+        if self.error is not None:
+            raise self.error
         if not self.stored:
             raise MarketUnavailable(None, self.next_poll)
         newest = max(q.at for q in self.stored)
@@ -251,6 +258,8 @@ class FakeMarket:
         ]
 
     async def known_gpus(self) -> Sequence[tuple[str, str, int]]:
+        if self.error is not None:
+            raise self.error
         sizes: dict[str, int] = {}
         for q in self.stored:
             if q.key.verification == ANY and q.key.segment == ANY:
@@ -311,10 +320,13 @@ class FakeCharts:
     """Draws nothing, checks that it was given a spec, and can fail."""
 
     failing: bool = False
+    delay: float = 0.0
     specs: list[ChartSpec] = field(default_factory=list)
 
     async def render(self, spec: ChartSpec) -> ChartImage:
         assert isinstance(spec, ChartSpec)
+        if self.delay:
+            await asyncio.sleep(self.delay)
         if self.failing:
             raise ChartUnavailable("the worker died")
         self.specs.append(spec)

@@ -8,7 +8,7 @@ from datetime import timedelta
 from config.i18n import Text
 from gpuscout.cards.price_text import region_name, series_name
 from gpuscout.charts.model import MAX_TEXT, ChartLabels, ChartPanel, ChartSeries, ChartSpec
-from gpuscout.market.models import History, HistoryPoint, HistoryTier, PriceView
+from gpuscout.market.models import History, HistoryPoint, PriceView
 
 POINTS = 400
 """Points a chart asks for: twice what the eye tells apart on 800 pixels with bands."""
@@ -85,16 +85,6 @@ def chart_labels(t: Text) -> ChartLabels:
         alt_series=t("{label}: {first} at first, {last} at last, lowest {low}, highest {high}"),
         alt_gaps=t("Gaps without data: {count}"),
     )
-
-
-def tier_note(history: History, t: Text) -> str:
-    """What one point of the chart is."""
-    names = {
-        HistoryTier.RAW: t("every reading"),
-        HistoryTier.HOUR: t("hourly medians"),
-        HistoryTier.DAY: t("daily medians"),
-    }
-    return names[history.tier]
 
 
 def _series(

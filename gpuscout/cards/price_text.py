@@ -85,7 +85,7 @@ def price_basis(view: PriceView, t: Text) -> str:
     if view.host_share is None:
         return t("Median of {count} listed GPUs, per GPU-hour.", count=count)
     return t(
-        "Median of {count} listed GPUs, per GPU-hour; hosts keep {share}.",
+        "Median of {count} listed GPUs, per GPU-hour, of which hosts keep {share}.",
         count=count,
         share=t.percent(view.host_share),
     )
