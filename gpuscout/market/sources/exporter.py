@@ -29,7 +29,7 @@ class ExporterSource:
         name: under which quotes are stored and shown (``500.farm``; the demo says ``simulator``).
     """
 
-    platform = "vast.ai"
+    platform = "vast"
 
     def __init__(self, client: ResilientClient, name: str = "500.farm") -> None:
         self._client = client

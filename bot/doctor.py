@@ -1,0 +1,158 @@
+"""``gpuscout doctor``: one line a check, exit code 1 if something configured fails, and the bot's invite link."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Literal
+
+import typer
+
+from bot.keys import secret_ring
+from bot.parts import make_farm_client
+from config.logging import redact_text
+from config.settings import Settings
+from gpuscout.market.sources.base import WrongShape
+from gpuscout.market.sources.exporter import FEEDS, MAX_BYTES
+from gpuscout.market.sources.exporter_schema import parse_document
+from gpuscout.resilience.errors import UpstreamError
+from gpuscout.resilience.retry import interactive
+from storage.engine import Database
+from storage.schema import is_current
+
+INVITE_PERMISSIONS = 1 << 10 | 1 << 11 | 1 << 14 | 1 << 15 | 1 << 31
+"""View channels, send messages, embed links, attach files, use application commands. Never Administrator."""
+CHECK_SECONDS = 20.0
+
+Outcome = Literal["ok", "off", "warn", "FAIL"]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What one check found."""
+
+    name: str
+    outcome: Outcome
+    detail: str
+
+
+def invite_link(application_id: int) -> str:
+    """Discord's page that adds the bot to a server with the few permissions it needs."""
+    return (
+        f"https://discord.com/oauth2/authorize?client_id={application_id}"
+        f"&permissions={INVITE_PERMISSIONS}&integration_type=0&scope=bot+applications.commands"
+    )
+
+
+async def _database(settings: Settings) -> Finding:
+    db = Database(settings.database_url)
+    try:
+        seconds = await db.ping()
+        current = await is_current(db)
+    finally:
+        await db.close()
+    name = "SQLite" if settings.embedded else "PostgreSQL"
+    if not current:
+        todo = "it is made at the first start" if settings.embedded else "run: gpuscout db upgrade"
+        return Finding("database", "warn" if settings.embedded else "FAIL", f"{name} is not at this revision; {todo}")
+    return Finding("database", "ok", f"{name} answers in {seconds * 1000:.0f} ms")
+
+
+async def _redis(settings: Settings) -> Finding:
+    if settings.redis_url is None:
+        return Finding("redis", "off", "REDIS_URL is not set: the cache lives in the process")
+    import redis.asyncio
+
+    client = redis.asyncio.from_url(settings.redis_url.get_secret_value(), socket_timeout=5, socket_connect_timeout=5)
+    try:
+        await client.ping()
+    finally:
+        await client.aclose()
+    return Finding("redis", "ok", "answers")
+
+
+async def _secret(settings: Settings) -> Finding:
+    secret_ring(settings)
+    where = "SECRET_KEY" if settings.secret_key is not None else str(settings.data_dir / "secret_key")
+    return Finding("secret key", "ok", where)
+
+
+async def _farm(settings: Settings) -> Finding:
+    client = make_farm_client(settings)
+    try:
+        parts = []
+        for feed, path in FEEDS.items():
+            answer = await client.get(path, max_bytes=MAX_BYTES, retry=interactive(8.0))
+            now = datetime.now(UTC)
+            document = await asyncio.to_thread(parse_document, feed, answer.body, now)
+            age = (now - document.source_time).total_seconds() / 60
+            parts.append(f"{feed}: {document.models} models, {len(document.rejected)} rejected, {age:.0f} min old")
+    except (UpstreamError, WrongShape) as error:
+        return Finding("market source", "FAIL", f"{error}; check FARM_URL")
+    finally:
+        await client.aclose()
+    return Finding("market source", "ok", f"{settings.market_source}: {'; '.join(parts)}")
+
+
+async def _discord(settings: Settings) -> Finding:
+    if settings.discord_token is None:
+        return Finding("discord", "off", "DISCORD_TOKEN is not set: the bot does not run")
+    import discord
+
+    from bot.endpoints import use_endpoints
+
+    use_endpoints(settings)
+    client = discord.Client(intents=discord.Intents.none())
+    try:
+        await client.login(settings.discord_token.get_secret_value())
+        application = await client.application_info()
+    except discord.LoginFailure:
+        return Finding("discord", "FAIL", "DISCORD_TOKEN is not accepted; copy it again from the Developer Portal")
+    except discord.HTTPException as error:
+        return Finding("discord", "FAIL", f"Discord answered {error.status}")
+    finally:
+        await client.close()
+    return Finding(
+        "discord",
+        "ok",
+        f"logged in as {application.name}\n{'':15}invite: {invite_link(application.id)}",
+    )
+
+
+async def _roles(settings: Settings) -> Finding:
+    if settings.embedded:
+        return Finding("roles", "ok", "one process runs everything")
+    if settings.redis_url is None:
+        return Finding("roles", "warn", "set REDIS_URL to run roles in several processes")
+    return Finding("roles", "ok", "may run in several processes (--roles)")
+
+
+CHECKS: tuple[tuple[str, Callable[[Settings], Awaitable[Finding]]], ...] = (
+    ("database", _database),
+    ("redis", _redis),
+    ("secret key", _secret),
+    ("roles", _roles),
+    ("market source", _farm),
+    ("discord", _discord),
+)
+
+
+async def _guarded(name: str, check: Callable[[Settings], Awaitable[Finding]], settings: Settings) -> Finding:
+    try:
+        async with asyncio.timeout(CHECK_SECONDS):
+            return await check(settings)
+    except TimeoutError:
+        return Finding(name, "FAIL", f"no answer within {CHECK_SECONDS:.0f} s")
+    except Exception as error:  # noqa: BLE001 - a check that fails in a new way is still a finding
+        first = (redact_text(str(error)).strip().splitlines() or [""])[0]
+        return Finding(name, "FAIL", f"{type(error).__name__}: {first}"[:300])
+
+
+async def examine(settings: Settings) -> int:
+    """Run every check beside the others and print them in order; 1 if one failed."""
+    findings = await asyncio.gather(*(_guarded(name, check, settings) for name, check in CHECKS))
+    for finding in findings:
+        typer.echo(f"{finding.outcome:>4}  {finding.name:<13}  {finding.detail}")
+    return 1 if any(finding.outcome == "FAIL" for finding in findings) else 0
