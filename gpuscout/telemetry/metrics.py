@@ -12,12 +12,15 @@ import time
 from collections.abc import Callable, Mapping
 from datetime import datetime
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, exposition
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, disable_created_metrics, exposition
 from prometheus_client.openmetrics import exposition as openmetrics
 from prometheus_client.process_collector import ProcessCollector
 
 from gpuscout.charts.pool import RendererStats
 from gpuscout.telemetry.chart_metrics import ChartCollector
+
+# The text format would carry a second series, the time of creation, beside each counter and histogram.
+disable_created_metrics()  # type: ignore[no-untyped-call]
 
 OTHER = "other"
 BREAKER_STATES = ("closed", "half-open", "open")
