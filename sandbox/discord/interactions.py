@@ -108,6 +108,7 @@ class Interactions:
         self.ack_deadline_s = ack_deadline_s
         self.token_life_s = token_life_s
         self.by_id: OrderedDict[int, Interaction] = OrderedDict()
+        self.by_token: dict[str, Interaction] = {}
 
     # -- the user acts --------------------------------------------------------------------
 
@@ -145,9 +146,10 @@ class Interactions:
             interaction.choices = loop.create_future()
         left = max(self.ack_deadline_s - age_ms / 1000, 0.0)
         interaction.timer = loop.call_later(left, self._deadline, interaction)
-        self.by_id[number] = interaction
+        self.by_id[number] = self.by_token[token] = interaction
         while len(self.by_id) > MAX_REMEMBERED:
             _, old = self.by_id.popitem(last=False)
+            del self.by_token[old.token]
             if old.timer is not None:
                 old.timer.cancel()
         self._sessions.dispatch("INTERACTION_CREATE", payload, guild_id=channel.guild_id)

@@ -43,7 +43,7 @@ def use(message_components: list[Json], custom_id: str, values: Any, reader: Opt
     data: Json = {"custom_id": custom_id, "component_type": kind, "id": component["id"]}
     if kind == BUTTON:
         if component["style"] in (LINK_STYLE, PREMIUM_STYLE):
-            raise ClientRefusal("This button opens a link.")
+            raise ClientRefusal("This button opens a page and tells the bot nothing.")
         return data
     if kind in SELECTS:
         data["values"] = _select(component, values, reader)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 import time
 from typing import Any
 
@@ -34,12 +33,8 @@ class Replies:
         Raises:
             ApiError: 10015 unknown or not yet answered, 50027 expired.
         """
-        if application_id != self._world.bot.id:
-            raise ApiError(10015)
-        for interaction in reversed(self._interactions.by_id.values()):
-            if secrets.compare_digest(interaction.token, token):
-                break
-        else:
+        interaction = self._interactions.by_token.get(token)
+        if interaction is None or application_id != self._world.bot.id:
             raise ApiError(10015)
         age = time.monotonic() - interaction.born
         if interaction.expired or age > self._interactions.token_life_s:

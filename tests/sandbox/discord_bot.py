@@ -33,7 +33,7 @@ GPUS = ["RTX 4090", "RTX 3090", "H100"]
 class Bot(commands.AutoShardedBot):
     """Connects without discord.py's waits: no identify spacing, short ready timeout."""
 
-    def __init__(self, *, shard_count: int = 2, intents: discord.Intents | None = None) -> None:
+    def __init__(self, *, shard_count: int | None = 2, intents: discord.Intents | None = None) -> None:
         super().__init__(
             command_prefix=commands.when_mentioned,
             intents=intents or discord.Intents(guilds=True, guild_messages=True, dm_messages=True),
@@ -246,7 +246,7 @@ class Picker(discord.ui.Select[discord.ui.View]):
 class Form(discord.ui.Modal, title="Add a machine"):
     """A text, and a select inside a label."""
 
-    intro: discord.ui.TextDisplay[Form] = discord.ui.TextDisplay("What have you got?")
+    intro: discord.ui.TextDisplay[Any] = discord.ui.TextDisplay("What have you got?")
     note: discord.ui.Label[Form] = discord.ui.Label(
         text="Note", component=discord.ui.TextInput(custom_id="note", min_length=3, max_length=20)
     )

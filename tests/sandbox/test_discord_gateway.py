@@ -93,8 +93,7 @@ async def test_two_shards_get_their_guilds() -> None:
 
 async def test_recommended_shards_are_used() -> None:
     async with served(shards=3) as sandbox:
-        bot = Bot(shard_count=1)
-        bot.shard_count = None
+        bot = Bot(shard_count=None)
         async with running(bot, sandbox):
             assert len(bot.shards) == 3
 

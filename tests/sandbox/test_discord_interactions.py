@@ -15,7 +15,7 @@ from tests.sandbox.discord_bot import PNG, Stage, card, staged, until
 
 
 def text_of(message: dict[str, Any]) -> str:
-    return "\n".join(c.get("content", "") for c in components(message)) + message["content"]
+    return "\n".join([*(str(c.get("content", "")) for c in components(message)), str(message["content"])])
 
 
 async def test_slash_defer_edit_with_layout_and_file_then_dynamic_click() -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import io
 import time
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 import discord
 import pytest
@@ -157,7 +159,7 @@ async def test_bodies_that_discord_refuses() -> None:
         twice.add_item(button(label="a", custom_id="same")).add_item(button(label="b", custom_id="same"))
         empty.add_item(button(custom_id="empty"))
         linked.add_item(button(label="x", url="ftp://example.com"))
-        cases: list[tuple[dict[str, object], str]] = [
+        cases: list[tuple[dict[str, Any], str]] = [
             ({"content": "x" * 4001}, "Must be 4000 or fewer"),
             ({"content": "x" * 2001}, "Must be 2000 or fewer"),
             ({"embed": discord.Embed(description="x" * 4097)}, "Must be 4096 or fewer"),
@@ -168,7 +170,7 @@ async def test_bodies_that_discord_refuses() -> None:
         ]
         for arguments, words in cases:
             with pytest.raises(discord.HTTPException, match=words) as caught:
-                await channel.send(**arguments)  # type: ignore[arg-type]
+                await channel.send(**arguments)
             assert code_of(caught) == (400, 50035), words
         with pytest.raises(discord.HTTPException) as caught:
             await channel.send("")
@@ -270,7 +272,7 @@ async def test_entitlements_emojis_and_skus() -> None:
         assert await stage.bot.fetch_application_emojis() == []
 
 
-def _setter(event: asyncio.Event):  # type: ignore[no-untyped-def]
+def _setter(event: asyncio.Event) -> Callable[..., Coroutine[Any, Any, None]]:
     async def listener(entitlement: discord.Entitlement) -> None:
         event.set()
 

@@ -44,17 +44,15 @@ def judge(part: Json) -> jsonschema.Draft202012Validator:
 
 def bodies() -> list[tuple[str, str, Json]]:
     """Real bodies of discord.py for the operations that matter."""
-    view = discord.ui.View()
+    view: Any = discord.ui.View()
     view.add_item(Counter(1))
     view.add_item(discord.ui.Select(custom_id="s", options=[discord.SelectOption(label=n) for n in GPUS]))
     embed = discord.Embed(title="t", description="d", colour=1, timestamp=discord.utils.utcnow())
     embed.add_field(name="n", value="v").set_image(url="attachment://a.png").set_footer(text="f")
     message = {"content": "x", "embeds": [embed.to_dict()], "components": view.to_components(), "flags": 64}
     layout = {"components": card().to_components(), "flags": 1 << 15, "attachments": [{"id": 0, "filename": "a.png"}]}
-    modal = {"custom_id": "m", "title": "t", "components": discord.ui.Modal(title="t").to_components()}
-    modal["components"] = [
-        discord.ui.Label(text="l", component=discord.ui.TextInput(custom_id="i")).to_component_dict()
-    ]
+    label = discord.ui.Label[Any](text="l", component=discord.ui.TextInput(custom_id="i"))
+    modal = {"custom_id": "m", "title": "t", "components": [label.to_component_dict()]}
     choices = {"choices": [{"name": n, "value": n} for n in GPUS]}
     return [
         ("post", MESSAGES, message),

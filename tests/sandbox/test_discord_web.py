@@ -116,19 +116,19 @@ async def test_commands_that_discord_refuses() -> None:
             {"name": "huge", "description": "d", "options": heavy},
         ):
             with pytest.raises(discord.HTTPException) as caught:
-                await http.bulk_upsert_global_commands(app, [good, bad])  # type: ignore[list-item]
+                await http.bulk_upsert_global_commands(app, [good, bad])
             assert caught.value.code == 50035, bad
         with pytest.raises(discord.HTTPException):
-            await http.bulk_upsert_global_commands(app, [good, good])  # type: ignore[list-item]
+            await http.bulk_upsert_global_commands(app, [good, good])
         many = [good | {"name": f"c{n}"} for n in range(101)]
         with pytest.raises(discord.HTTPException) as caught:
-            await http.bulk_upsert_global_commands(app, many)  # type: ignore[arg-type]
+            await http.bulk_upsert_global_commands(app, many)
         assert caught.value.code == 30032
-        first = await http.bulk_upsert_global_commands(app, [good])  # type: ignore[list-item]
-        second = await http.bulk_upsert_global_commands(app, [good | {"description": "new"}])  # type: ignore[list-item]
+        first = await http.bulk_upsert_global_commands(app, [good])
+        second = await http.bulk_upsert_global_commands(app, [good | {"description": "new"}])
         assert first[0]["id"] == second[0]["id"], "a command of the same name keeps its id"
         number = int(second[0]["id"])
-        edited = await http.edit_global_command(app, number, {"description": "newer"})  # type: ignore[typeddict-item]
+        edited = await http.edit_global_command(app, number, {"description": "newer"})
         assert edited["description"] == "newer"
         await http.delete_global_command(app, number)
         with pytest.raises(discord.NotFound) as gone:
