@@ -11,20 +11,21 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, Literal, TypedDict, TypeVar
+from typing import Any, Literal, TypedDict
 
 import structlog
 from sqlalchemy import Table, event, text
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.engine import URL, Connection, make_url
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.engine import URL, Connection
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.util.concurrency import in_greenlet
 
+from storage.address import parse_url
 from storage.errors import DatabaseClosed, NestedWrite
+from storage.settle import outlast, settle
 
 log = structlog.get_logger(__name__)
 
@@ -32,62 +33,8 @@ Dialect = Literal["sqlite", "postgresql"]
 UpsertInsert = sqlite.Insert | postgresql.Insert
 """An insert with ``on_conflict_do_update`` / ``on_conflict_do_nothing`` and ``excluded``."""
 
-T = TypeVar("T")
-
 SLOW_WRITE_SECONDS = 2.0
 """A write transaction held longer than this is logged: it keeps every other writer waiting."""
-
-_DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg", "postgres": "postgresql+asyncpg"}
-
-
-def parse_url(url: str) -> URL:
-    """*url* with the async driver filled in (``postgres://`` and ``sqlite:///`` are understood).
-
-    Raises:
-        ValueError: one sentence that says what is wrong; never contains the password.
-    """
-    try:
-        parsed = make_url(url)
-    except ArgumentError:
-        raise ValueError(
-            "DATABASE_URL is not a database address; write sqlite+aiosqlite:///data/gpuscout.db "
-            "or postgresql+asyncpg://user:password@host/database"
-        ) from None
-    parsed = parsed.set(drivername=_DRIVERS.get(parsed.drivername, parsed.drivername))
-    if parsed.drivername not in _DRIVERS.values():
-        raise ValueError(
-            f"DATABASE_URL uses {parsed.drivername}; GPUScout runs on sqlite+aiosqlite and postgresql+asyncpg"
-        )
-    if parsed.drivername == "sqlite+aiosqlite" and (
-        not parsed.database or ":memory:" in parsed.database or parsed.query.get("mode") == "memory"
-    ):
-        raise ValueError("DATABASE_URL must name a SQLite file, for example sqlite+aiosqlite:///data/gpuscout.db")
-    return parsed
-
-
-async def settle(work: Coroutine[Any, Any, T]) -> T:
-    """Run *work* to its end even if the caller is cancelled meanwhile; the cancellation is raised afterwards.
-
-    For the few steps that must not stop half-way: commit, rollback, giving a connection back.
-    """
-    task = asyncio.ensure_future(work)
-    cancelled = await _outlast(task)
-    if cancelled is not None:
-        if not task.cancelled() and (failure := task.exception()) is not None:
-            log.warning("database_settle_failed", error=repr(failure))
-        raise cancelled
-    return task.result()
-
-
-async def _outlast(task: asyncio.Task[Any]) -> asyncio.CancelledError | None:
-    """Wait for *task* whatever happens; returns the cancellation that arrived meanwhile."""
-    cancelled: asyncio.CancelledError | None = None
-    while not task.done():
-        try:
-            await asyncio.wait({task})
-        except asyncio.CancelledError as error:
-            cancelled = error
-    return cancelled
 
 
 class _SqliteOptions(TypedDict):
@@ -326,4 +273,4 @@ async def _abandon(driver: Any) -> None:
             log.debug("database_abandon_failed", error=repr(error))
 
     # The caller is being cancelled already, so a further cancellation has nothing to add.
-    await _outlast(asyncio.ensure_future(stop()))
+    await outlast(asyncio.ensure_future(stop()))

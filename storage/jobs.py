@@ -7,20 +7,19 @@ the effect rolls back. So an effect in our database happens once; effects outsid
 
 from __future__ import annotations
 
-import random
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
-from sqlalchemy import Row, and_, case, delete, func, or_, select, update
+from sqlalchemy import ColumnElement, Select, and_, case, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from storage.engine import Database
 from storage.errors import LeaseLost
-from storage.job_model import DEFAULT_BACKOFF, STATES, Backoff, Job, JobState, utc_now
+from storage.job_board import JobBoard, job_of
+from storage.job_model import DEFAULT_BACKOFF, Backoff, Job
 from storage.redact import redact
 from storage.tables import job as jobs
 
@@ -31,8 +30,8 @@ ERROR_LIMIT = 1000
 _CLAIM_TRIES = 5
 
 
-class JobStore:
-    """The job table.
+class JobStore(JobBoard):
+    """The job table: enqueue, claim, finish, retry; for looking and for operators see :class:`JobBoard`.
 
     Args:
         db: the database.
@@ -40,13 +39,6 @@ class JobStore:
             part of the shortest lease.
         rng: source of jitter.
     """
-
-    def __init__(
-        self, db: Database, *, clock: Callable[[], datetime] = utc_now, rng: random.Random | None = None
-    ) -> None:
-        self._db = db
-        self._clock = clock
-        self._rng = rng
 
     async def enqueue(
         self,
@@ -103,7 +95,7 @@ class JobStore:
             moment = self._clock() if now is None else now
             try:
                 async with self._db.write() as conn:
-                    await self._reap(conn, kinds, moment)
+                    await self._give_back(conn, jobs.c.id.in_(_expired(kinds, moment)))
                     return await self._take(conn, kinds, limit, lease_seconds, moment)
             except IntegrityError:
                 # Two processes took different jobs of one concurrency key at the same instant; the unique index
@@ -112,30 +104,26 @@ class JobStore:
         log.info("job_claim_contended", kinds=list(kinds))
         return []
 
-    async def _reap(self, conn: AsyncConnection, kinds: Sequence[str], now: datetime) -> None:
-        """Give jobs whose lease ran out back to the queue, or bury those that had their last try."""
-        found = jobs.alias("found")
-        expired = (
-            select(found.c.id)
-            .where(found.c.state == "running", found.c.lease_until <= now, found.c.kind.in_(kinds))
-            .with_for_update(skip_locked=True)
-            .cte("expired")
-        )
+    async def _give_back(self, conn: AsyncConnection, which: ColumnElement[bool]) -> int:
+        """Put running jobs whose worker is gone back into the queue, or bury those that had their last try."""
         spent = jobs.c.attempts >= jobs.c.max_attempts
+        now = self._clock()
         result = await conn.execute(
             update(jobs)
-            .where(jobs.c.id.in_(select(expired.c.id)))
+            .where(which)
             .values(
                 state=case((spent, "dead"), else_="ready"),
                 finished_at=case((spent, now), else_=None),
-                last_error="The worker did not finish within its lease: it was killed, hung or lost the database.",
+                last_error="The worker did not finish: it was killed, hung beyond its lease or lost the database.",
                 lease_token=None,
                 lease_until=None,
             )
             .returning(jobs.c.id, jobs.c.kind, jobs.c.state, jobs.c.attempts)
         )
-        for row in result:
-            log.warning("job_lease_expired", job=row.id, kind=row.kind, state=row.state, attempts=row.attempts)
+        rows = result.all()
+        for row in rows:
+            log.warning("job_abandoned", job=row.id, kind=row.kind, state=row.state, attempts=row.attempts)
+        return len(rows)
 
     async def _take(
         self, conn: AsyncConnection, kinds: Sequence[str], limit: int, lease_seconds: float, now: datetime
@@ -177,7 +165,7 @@ class JobStore:
             )
             .returning(*jobs.c)
         )
-        return sorted((_job(row) for row in result), key=lambda j: (j.run_at, j.id))
+        return sorted((job_of(row) for row in result), key=lambda j: (j.run_at, j.id))
 
     async def finish(self, conn: AsyncConnection, job: Job) -> None:
         """Mark *job* done, in the transaction that holds its effect.
@@ -234,6 +222,15 @@ class JobStore:
         """
         await self._settle(conn, job, state="ready", attempts=max(job.attempts - 1, 0))
 
+    async def release_all(self) -> int:
+        """Give every running job back at once; returns how many. Only for a process that knows it is alone.
+
+        On the embedded database nobody else works, so what is running at the start died with the last process. The
+        attempt counts: a job that kills the process every time ends ``dead``.
+        """
+        async with self._db.write() as conn:
+            return await self._give_back(conn, jobs.c.state == "running")
+
     async def _settle(self, conn: AsyncConnection, job: Job, **values: Any) -> None:
         result = await conn.execute(
             update(jobs)
@@ -268,91 +265,18 @@ class JobStore:
                 raise LeaseLost(f"job {job.id} ({job.kind}) is no longer held by this worker")
         return until
 
-    async def requeue(self, job_id: int) -> bool:
-        """Give a dead job a fresh set of tries, from now on. False when there is no such dead job."""
-        return await self._from_dead(job_id, state="ready", run_at=self._clock(), attempts=0, finished_at=None)
 
-    async def discard(self, job_id: int) -> bool:
-        """Close a dead job for good; it stays readable until it is purged. False when there is no such dead job."""
-        return await self._from_dead(job_id, state="discarded", finished_at=self._clock())
-
-    async def _from_dead(self, job_id: int, **values: Any) -> bool:
-        async with self._db.write() as conn:
-            result = await conn.execute(
-                update(jobs).where(jobs.c.id == job_id, jobs.c.state == "dead").values(**values)
-            )
-        return result.rowcount == 1
-
-    async def get(self, job_id: int) -> Job | None:
-        """One job, in whatever state."""
-        async with self._db.read() as conn:
-            row = (await conn.execute(select(jobs).where(jobs.c.id == job_id))).one_or_none()
-        return None if row is None else _job(row)
-
-    async def list_dead(self, limit: int = 50, *, kind: str | None = None, before_id: int | None = None) -> list[Job]:
-        """Dead jobs, newest first; page on with ``before_id`` = the last id seen."""
-        query = select(jobs).where(jobs.c.state == "dead").order_by(jobs.c.id.desc()).limit(limit)
-        if kind is not None:
-            query = query.where(jobs.c.kind == kind)
-        if before_id is not None:
-            query = query.where(jobs.c.id < before_id)
-        async with self._db.read() as conn:
-            return [_job(row) for row in await conn.execute(query)]
-
-    async def counts(self) -> dict[JobState, int]:
-        """How many jobs are in each state (every state is present)."""
-        async with self._db.read() as conn:
-            rows = await conn.execute(select(jobs.c.state, func.count().label("jobs")).group_by(jobs.c.state))
-            found = {row.state: int(row.jobs) for row in rows}
-        return {state: found.get(state, 0) for state in STATES}
-
-    async def next_run_at(self, kinds: Sequence[str]) -> datetime | None:
-        """When the next job of *kinds* can be claimed (may be in the past), or None when none waits.
-
-        Jobs that wait for a running one of their concurrency key count from the end of its lease.
-        """
-        other = jobs.alias("other")
-        held = (
-            select(other.c.id)
-            .correlate(jobs)
-            .where(other.c.concurrency_key == jobs.c.concurrency_key, other.c.state == "running")
-            .exists()
-        )
-        ready = select(func.min(jobs.c.run_at)).where(
-            jobs.c.state == "ready", jobs.c.kind.in_(kinds), or_(jobs.c.concurrency_key.is_(None), ~held)
-        )
-        running = select(func.min(jobs.c.lease_until)).where(jobs.c.state == "running", jobs.c.kind.in_(kinds))
-        async with self._db.read() as conn:
-            times = [await conn.scalar(ready), await conn.scalar(running)]
-        return min((moment for moment in times if moment is not None), default=None)
-
-    async def purge_done(self, older_than: timedelta, *, batch: int = 500) -> int:
-        """Delete done and discarded jobs that ended longer ago than *older_than*; returns how many.
-
-        Their dedupe keys become free again. Works in transactions of *batch* rows. Dead jobs are never purged: a
-        person decides about them.
-        """
-        before = self._clock() - older_than
-        total = 0
-        while True:
-            found = jobs.alias("found")
-            old = (
-                select(found.c.id)
-                .where(found.c.state.in_(("done", "discarded")), found.c.finished_at < before)
-                .limit(batch)
-                .scalar_subquery()
-            )
-            async with self._db.write() as conn:
-                result = await conn.execute(delete(jobs).where(jobs.c.id.in_(old)))
-            total += result.rowcount
-            if result.rowcount < batch:
-                return total
+def _expired(kinds: Sequence[str], now: datetime) -> Select[tuple[int]]:
+    found = jobs.alias("found")
+    expired = (
+        select(found.c.id)
+        .where(found.c.state == "running", found.c.lease_until <= now, found.c.kind.in_(kinds))
+        .with_for_update(skip_locked=True)
+        .cte("expired")
+    )
+    return select(expired.c.id)
 
 
 def _describe(error: BaseException | str) -> str:
     message = error if isinstance(error, str) else f"{type(error).__name__}: {error}"
     return redact(message, ERROR_LIMIT)
-
-
-def _job(row: Row[Any]) -> Job:
-    return Job(**row._mapping)

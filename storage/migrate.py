@@ -16,8 +16,10 @@ from sqlalchemy import inspect, text
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
 
-from storage.engine import Database, settle
+from storage.engine import Database
 from storage.errors import MigrationFailed
+from storage.schema import newest_revision
+from storage.settle import settle
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -66,8 +68,8 @@ async def current(url: str) -> str | None:
 
 
 def head() -> str:
-    """The newest revision that this program knows: files are called ``NNNN_what.py``, each follows the one before."""
-    return max(file.name.split("_")[0] for file in (_FOLDER / "versions").glob("[0-9]*_*.py"))
+    """The newest revision that this program knows."""
+    return newest_revision()
 
 
 async def _in_thread(work: Callable[[], Coroutine[Any, Any, T]]) -> T:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
 
 from storage.engine import Database
 from storage.tables import metadata
@@ -120,15 +121,10 @@ def _shared_redis() -> Iterator[RedisServer]:
 
 
 @pytest.fixture
-async def redis_url(_shared_redis: RedisServer) -> str:
+def redis_url(_shared_redis: RedisServer) -> str:
     """Address of an empty Redis, one a test process."""
-    import redis.asyncio
-
-    client = redis.asyncio.from_url(_shared_redis.url)
-    try:
-        await client.flushall()
-    finally:
-        await client.aclose()
+    with redis.Redis.from_url(_shared_redis.url) as client:
+        client.flushall()
     return _shared_redis.url
 
 

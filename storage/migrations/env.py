@@ -10,7 +10,8 @@ from sqlalchemy import JSON, BigInteger
 from sqlalchemy.engine import Connection
 
 from config.settings import load_settings
-from storage.engine import Database, parse_url
+from storage.address import parse_url
+from storage.engine import Database
 from storage.tables import metadata
 from storage.types import UtcDateTime
 

@@ -10,8 +10,10 @@ from sqlalchemy import func, select, text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from storage.engine import Database, parse_url, settle
+from storage.address import parse_url
+from storage.engine import Database
 from storage.errors import DatabaseClosed, NestedWrite
+from storage.settle import settle
 from storage.tables import app_state, source
 
 
