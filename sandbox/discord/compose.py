@@ -9,6 +9,7 @@ from typing import Any
 from sandbox.discord import components, media, wire
 from sandbox.discord.errors import ApiError, invalid_field
 from sandbox.discord.models import COMPONENTS_V2, EPHEMERAL, Message, StoredFile
+from sandbox.discord.permissions import Perm
 from sandbox.discord.state import World
 
 Json = dict[str, Any]
@@ -68,7 +69,7 @@ def apply(world: World, message: Message, body: Json, uploads: list[Upload]) -> 
     if not (data["content"] or data["embeds"] or data["components"] or files):
         raise ApiError(50006)
     if "content" in body or "allowed_mentions" in body or not message.data.get("mentions"):
-        _mentions(world, message.channel_id, data, body.get("allowed_mentions"))
+        _mentions(world, message, data, body.get("allowed_mentions"))
     message.data, message.files = data, files
 
 
@@ -227,24 +228,32 @@ def _embeds(embeds: list[Json], files: list[StoredFile]) -> list[Json]:
 # -- mentions ------------------------------------------------------------------------------
 
 
-def _mentions(world: World, channel_id: int, data: Json, allowed: Json | None) -> None:
-    """Fill ``mentions``, ``mention_roles`` and ``mention_everyone`` from all text shown."""
+def _mentions(world: World, message: Message, data: Json, allowed: Json | None) -> None:
+    """Fill ``mentions``, ``mention_roles`` and ``mention_everyone`` from all text shown.
+
+    @everyone, and roles that are not open to all, need the permission to mention everyone.
+    """
     texts = [data["content"]]
     texts += [c.get("content") or "" for c, _ in components.walk(data["components"])]
     text = "\n".join(texts)
     parse = {"users", "roles", "everyone"} if allowed is None else set(allowed.get("parse") or [])
     extra = {int(uid) for uid in (allowed or {}).get("users") or []}
     extra_roles = {int(rid) for rid in (allowed or {}).get("roles") or []}
-    users = list(dict.fromkeys(int(uid) for uid in _USER_MENTION.findall(text)))
-    roles = list(dict.fromkeys(int(rid) for rid in _ROLE_MENTION.findall(text)))
-    guild = world.guilds.get(world.channels[channel_id].guild_id or 0)
+    channel = world.channels[message.channel_id]
+    guild = world.guilds.get(channel.guild_id or 0)
+    may_shout = bool(world.permissions(message.author_id, channel) & Perm.MENTION_EVERYONE)
     data["mentions"] = [
-        wire.user(world.users[uid]) for uid in users if uid in world.users and ("users" in parse or uid in extra)
+        wire.user(world.users[uid])
+        for uid in dict.fromkeys(int(uid) for uid in _USER_MENTION.findall(text))
+        if uid in world.users and ("users" in parse or uid in extra)
     ]
     data["mention_roles"] = [
         str(rid)
-        for rid in roles
-        if guild is not None and rid in guild.roles and ("roles" in parse or rid in extra_roles)
+        for rid in dict.fromkeys(int(rid) for rid in _ROLE_MENTION.findall(text))
+        if guild is not None
+        and rid in guild.roles
+        and ("roles" in parse or rid in extra_roles)
+        and (may_shout or guild.roles[rid].mentionable)
     ]
-    loud = "@everyone" in data["content"] or "@here" in data["content"]
-    data["mention_everyone"] = guild is not None and loud and "everyone" in parse
+    loud = "@everyone" in text or "@here" in text
+    data["mention_everyone"] = guild is not None and loud and may_shout and "everyone" in parse

@@ -16,11 +16,11 @@ from sandbox.discord.permissions import DEFAULT_MEMBER
 from sandbox.discord.rest_application import add_entitlement
 from sandbox.discord.setup import Setup
 from sandbox.discord.state import World
-from sandbox.discord.user_side import number, read_object, refusing
+from sandbox.discord.user_side import number, numbers, read_object, refusing
 
 Json = dict[str, Any]
 
-_USER_FIELDS = ("global_name", "locale", "dms_open", "installed")
+_USER_FIELDS = {"global_name": str, "locale": str, "dms_open": bool, "installed": bool}
 
 
 class ControlApi:
@@ -53,6 +53,7 @@ class ControlApi:
             web.post(f"{guild}/add_bot", refusing(self.add_bot)),
             web.post(f"{guild}/remove_bot", refusing(self.remove_bot)),
             web.post(f"{guild}/members", refusing(self.add_member)),
+            web.post(f"{guild}/roles", refusing(self.add_role)),
             web.post(f"{control}/entitlements", refusing(self.add_entitlement)),
             web.post(f"{control}/faults", refusing(self.set_faults)),
             web.get(f"{control}/requests", refusing(self.requests)),
@@ -66,6 +67,11 @@ class ControlApi:
             raise ClientRefusal("There is no such guild.")
         return guild_id
 
+    def _known_user(self, user_id: int) -> int:
+        if user_id not in self._world.users:
+            raise ClientRefusal("There is no such user.")
+        return user_id
+
     async def add_user(self, request: web.Request) -> web.StreamResponse:
         """POST /users {username, global_name?, locale?, dms_open?, installed?, id?} → user.
 
@@ -76,8 +82,10 @@ class ControlApi:
             raise ClientRefusal("username is required.")
         chosen = number(body, "id") if "id" in body else None
         user = self._setup.add_user(body["username"], user_id=chosen)
-        for key in _USER_FIELDS:
+        for key, kind in _USER_FIELDS.items():
             if key in body:
+                if not isinstance(body[key], kind):
+                    raise ClientRefusal(f"{key} has a value that makes no sense.")
                 setattr(user, key, body[key])
         return web.json_response(wire.user(user), status=201)
 
@@ -88,11 +96,11 @@ class ControlApi:
             raise ClientRefusal("name is required.")
         guild = self._setup.add_guild(
             body["name"],
-            owner=number(body, "owner_id") if "owner_id" in body else None,
-            members=[int(uid) for uid in body.get("members", [])],
-            channels=body.get("channels", ["general"]),
-            bot=body.get("bot", True),
-            permissions=body.get("permissions", DEFAULT_MEMBER),
+            owner=self._known_user(number(body, "owner_id")) if "owner_id" in body else None,
+            members=[self._known_user(uid) for uid in numbers(body, "members")],
+            channels=_names(body.get("channels", ["general"])),
+            bot=body.get("bot", True) is True,
+            permissions=_bits(body),
             guild_id=number(body, "id") if "id" in body else None,
         )
         channels = [wire.channel(self._world, self._world.channels[c]) for c in guild.channel_ids]
@@ -116,7 +124,7 @@ class ControlApi:
     async def add_bot(self, request: web.Request) -> web.StreamResponse:
         """POST /guilds/{guild_id}/add_bot {permissions?}."""
         guild_id, body = self._guild_id(request), await read_object(request)
-        self._setup.add_bot(guild_id, body.get("permissions", DEFAULT_MEMBER))
+        self._setup.add_bot(guild_id, _bits(body))
         return web.json_response({})
 
     async def remove_bot(self, request: web.Request) -> web.StreamResponse:
@@ -125,13 +133,21 @@ class ControlApi:
         return web.json_response({})
 
     async def add_member(self, request: web.Request) -> web.StreamResponse:
-        """POST /guilds/{guild_id}/members {user_id}."""
+        """POST /guilds/{guild_id}/members {user_id, roles?}."""
         guild_id, body = self._guild_id(request), await read_object(request)
-        user_id = number(body, "user_id")
-        if user_id not in self._world.users:
-            raise ClientRefusal("There is no such user.")
-        self._setup.add_member(guild_id, user_id)
+        roles = numbers(body, "roles") if "roles" in body else None
+        if roles and not set(roles) <= self._world.guilds[guild_id].roles.keys():
+            raise ClientRefusal("There is no such role.")
+        self._setup.add_member(guild_id, self._known_user(number(body, "user_id")), roles)
         return web.json_response({})
+
+    async def add_role(self, request: web.Request) -> web.StreamResponse:
+        """POST /guilds/{guild_id}/roles {name, permissions?, mentionable?} → role."""
+        guild_id, body = self._guild_id(request), await read_object(request)
+        (name,) = _names([body.get("name")])
+        mentionable = body.get("mentionable") is True
+        role = self._setup.add_role(guild_id, name, permissions=_bits(body, 0), mentionable=mentionable)
+        return web.json_response(wire.role(role), status=201)
 
     async def add_entitlement(self, request: web.Request) -> web.StreamResponse:
         """POST /entitlements {sku_id, user_id? | guild_id?, starts_at?, ends_at?} → entitlement."""
@@ -225,6 +241,16 @@ class ControlApi:
                 "messages": [str(mid) for mid in found.message_ids],
             }
         )
+
+
+def _bits(body: Json, usual: int = DEFAULT_MEMBER) -> int:
+    return number(body, "permissions") if "permissions" in body else int(usual)
+
+
+def _names(values: Any) -> list[str]:
+    if not isinstance(values, list) or not all(isinstance(name, str) and name for name in values):
+        raise ClientRefusal("A name is missing or not text.")
+    return values
 
 
 def _route_faults(body: Json) -> list[RouteFault]:

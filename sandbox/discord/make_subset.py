@@ -29,6 +29,7 @@ OPERATIONS: tuple[tuple[str, str], ...] = (
     ("get", "/applications/{application_id}/emojis"),
     ("post", "/applications/{application_id}/emojis"),
     ("get", "/applications/{application_id}/entitlements"),
+    ("post", "/applications/{application_id}/entitlements"),
     ("get", "/channels/{channel_id}"),
     ("post", "/channels/{channel_id}/messages"),
     ("patch", "/channels/{channel_id}/messages/{message_id}"),

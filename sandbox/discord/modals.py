@@ -65,7 +65,7 @@ def _select(select: Json, values: Any, reader: OptionReader) -> list[str]:
     if select["type"] == STRING_SELECT:
         known = {option["value"] for option in select["options"]}
         for value in given:
-            if value not in known:
+            if not isinstance(value, str) or value not in known:
                 raise ClientRefusal(f"{value!r} is not an option of this select.")
         return [str(value) for value in given]
     kind = _ENTITY[select["type"]]
@@ -116,17 +116,17 @@ def _field(field: Json, values: Json, reader: OptionReader) -> Json:
             value = next((o["value"] for o in field["options"] if o.get("default")), None)
         if value is None and field.get("required", True):
             raise ClientRefusal(f"Field {custom_id!r} is required.")
-        if value is not None and value not in {o["value"] for o in field["options"]}:
+        if value is not None and value not in [o["value"] for o in field["options"]]:
             raise ClientRefusal(f"{value!r} is not an option of field {custom_id!r}.")
         return shown | {"value": value}
     if kind == CHECKBOX_GROUP:
         if value is None:
             value = [o["value"] for o in field["options"] if o.get("default")]
         picked = _as_list(value)
-        known = {o["value"] for o in field["options"]}
+        known = [o["value"] for o in field["options"]]
         low = field.get("min_values", 1 if field.get("required", True) else 0) or 0
         high = field.get("max_values") or len(known)
-        if not set(picked) <= known or not low <= len(picked) <= high:
+        if any(one not in known for one in picked) or not low <= len(picked) <= high:
             raise ClientRefusal(f"Field {custom_id!r} takes {low} to {high} of its options.")
         return shown | {"values": picked}
     if kind == CHECKBOX:

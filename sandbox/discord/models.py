@@ -34,6 +34,7 @@ class Role:
     permissions: int
     managed: bool = False
     position: int = 0
+    mentionable: bool = False
 
 
 @dataclass(slots=True)

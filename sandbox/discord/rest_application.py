@@ -185,8 +185,8 @@ class ApplicationRoutes:
 
     async def create_entitlement(self, call: Call) -> Reply:
         """POST …/entitlements: a test entitlement for a user (owner_type 2) or guild (1)."""
-        body = call.body or {}
-        if int(body.get("sku_id", 0)) not in self._world.skus or not body.get("owner_id"):
+        body = call.body
+        if int(body["sku_id"]) not in self._world.skus:
             raise ApiError(50035)
         owner = "guild_id" if body.get("owner_type") == 1 else "user_id"
         entitlement = add_entitlement(self._world, self._sessions, {"sku_id": body["sku_id"], owner: body["owner_id"]})

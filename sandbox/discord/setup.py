@@ -7,7 +7,7 @@ from typing import Any
 
 from sandbox.discord import wire
 from sandbox.discord.messages import Messages
-from sandbox.discord.models import Channel, Guild, User
+from sandbox.discord.models import Channel, Guild, Role, User
 from sandbox.discord.permissions import DEFAULT_MEMBER
 from sandbox.discord.sessions import GUILDS, Sessions
 from sandbox.discord.state import World
@@ -79,6 +79,16 @@ class Setup:
     def add_member(self, guild_id: int, user_id: int, roles: list[int] | None = None) -> None:
         """Let a user join a guild."""
         self._world.add_member(self._world.guilds[guild_id], user_id, roles)
+
+    def add_role(self, guild_id: int, name: str, *, permissions: int | str = 0, mentionable: bool = False) -> Role:
+        """Add a role, or change the one of that name, and announce it."""
+        guild = self._world.guilds[guild_id]
+        known = len(guild.roles)
+        role = self._world.add_role(guild, name, int(permissions), mentionable=mentionable)
+        event = "GUILD_ROLE_CREATE" if len(guild.roles) > known else "GUILD_ROLE_UPDATE"
+        data: Json = {"guild_id": str(guild.id), "role": wire.role(role)}
+        self._sessions.dispatch(event, data, guild_id=guild.id, intent=GUILDS)
+        return role
 
     def add_channel(
         self,

@@ -163,13 +163,15 @@ class World:
             member.roles = roles
         return member
 
-    def add_role(self, guild: Guild, name: str, permissions: int, *, managed: bool = False) -> Role:
+    def add_role(
+        self, guild: Guild, name: str, permissions: int, *, managed: bool = False, mentionable: bool = False
+    ) -> Role:
         """Add a role; one of that name is returned with its permissions replaced."""
         for role in guild.roles.values():
             if role.name == name and role.managed == managed:
-                role.permissions = permissions
+                role.permissions, role.mentionable = permissions, mentionable
                 return role
-        role = Role(self.next_id(), name, permissions, managed, len(guild.roles))
+        role = Role(self.next_id(), name, permissions, managed, len(guild.roles), mentionable)
         guild.roles[role.id] = role
         return role
 

@@ -55,8 +55,18 @@ def number(body: Any, key: str) -> int:
     return int(value)
 
 
+def numbers(body: Any, key: str) -> list[int]:
+    """A list of snowflakes of a request, empty when left out."""
+    values = body.get(key) or []
+    if not isinstance(values, list):
+        raise ClientRefusal(f"{key} must be a list of ids.")
+    return [number({key: value}, key) for value in values]
+
+
 def text(body: Json, key: str, default: str | None = None) -> str:
-    value = body.get(key, default)
+    value = body.get(key)
+    if value is None:
+        value = default
     if not isinstance(value, str):
         raise ClientRefusal(f"{key} must be text.")
     return value

@@ -47,7 +47,7 @@ def role(subject: Role) -> Json:
         "position": subject.position,
         "permissions": str(subject.permissions),
         "managed": subject.managed,
-        "mentionable": False,
+        "mentionable": subject.mentionable,
         "flags": 0,
     }
 

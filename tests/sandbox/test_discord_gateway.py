@@ -272,3 +272,17 @@ async def test_intents_decide_what_is_sent() -> None:
             sandbox.add_channel(guild.id, "later")
             await until(lambda: bot.count("CHANNEL_CREATE") == 1)
             assert bot.count("MESSAGE_CREATE") == 0
+
+
+def test_zstd_stream_where_python_has_it() -> None:
+    from sandbox.discord.compression import compressor
+
+    try:
+        pack = compressor("zstd-stream")
+    except ModuleNotFoundError:
+        pytest.skip("this Python has no zstd, and discord.py will not ask for it either")
+    assert pack is not None
+    inflate = discord.utils._ActiveDecompressionContext()
+    assert inflate.COMPRESSION_TYPE == "zstd-stream"
+    for text in ("first", "second" * 1000):
+        assert inflate.decompress(pack(text.encode())) == text

@@ -62,9 +62,17 @@ async def test_send_edit_delete_with_files() -> None:
 async def test_reply_mentions_and_allowed_mentions() -> None:
     async with staged(sync=False) as stage:
         sent = await stage.ann.send(stage.channel, f"<@{stage.bot.application_id}> hi")
-        channel = stage.bot.get_partial_messageable(stage.channel)
+        channel = stage.bot.get_channel(stage.channel)
+        assert isinstance(channel, discord.TextChannel)
         target = channel.get_partial_message(int(sent["id"]))
-        text = f"<@{stage.ann.user_id}> <@&{stage.guild.id}> @everyone"
+        hosts = stage.sandbox.setup.add_role(stage.guild.id, "hosts")
+        text = f"<@{stage.ann.user_id}> <@&{hosts.id}> @everyone"
+        meek = await target.reply(text)
+        assert (meek.mention_everyone, meek.role_mentions) == (False, []), "that takes a permission"
+        stage.sandbox.setup.add_role(stage.guild.id, "hosts", mentionable=True)
+        await until(lambda: stage.bot.count("GUILD_ROLE_UPDATE") == 1)
+        assert [role.name for role in (await channel.send(text)).role_mentions] == ["hosts"]
+        stage.sandbox.setup.add_bot(stage.guild.id, int(Perm.DM | Perm.MENTION_EVERYONE))
         loud = await target.reply(text)
         assert loud.mention_everyone
         assert [user.name for user in loud.mentions] == ["ann"]

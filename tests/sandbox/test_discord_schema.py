@@ -50,7 +50,7 @@ def bodies() -> list[tuple[str, str, Json]]:
     embed = discord.Embed(title="t", description="d", colour=1, timestamp=discord.utils.utcnow())
     embed.add_field(name="n", value="v").set_image(url="attachment://a.png").set_footer(text="f")
     message = {"content": "x", "embeds": [embed.to_dict()], "components": view.to_components(), "flags": 64}
-    layout = {"components": card().to_components(), "flags": 1 << 15, "attachments": [{"id": 0, "filename": "a.png"}]}
+    layout = {"components": card().to_components(), "flags": 1 << 15, "attachments": [{"id": 0, "filename": "a.png"}]}  # type: ignore[no-untyped-call]
     label = discord.ui.Label[Any](text="l", component=discord.ui.TextInput(custom_id="i"))
     modal = {"custom_id": "m", "title": "t", "components": [label.to_component_dict()]}
     choices = {"choices": [{"name": n, "value": n} for n in GPUS]}

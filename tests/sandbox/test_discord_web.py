@@ -227,6 +227,11 @@ async def test_control_over_http() -> None:
         await control.post(f"guilds/{guild['id']}/add_bot", {"permissions": "8"})
         await control.post(f"guilds/{guild['id']}/members", {"user_id": stage.ann.user_id})
         async with Actor(stage.sandbox.page_url, user["id"]) as cleo:
+            picker = await cleo.run(channel["id"], "pick")
+            wrong: list[Any] = [[{}], [["H100"]], [5]]
+            for values in wrong:
+                with pytest.raises(Refused):
+                    await cleo.select(picker, "picker", values)
             number = await cleo.slash(channel["id"], "quick")
             await cleo.answer(number)
         facts = await control.interaction(number)
@@ -246,6 +251,14 @@ async def test_control_over_http() -> None:
             ("guilds", {"name": ""}),
             ("channels", {"guild_id": "5", "name": "x"}),
             ("guilds/5/add_bot", {}),
+            ("guilds", {"name": "x", "members": ["y"]}),
+            ("guilds", {"name": "x", "members": "y"}),
+            ("guilds", {"name": "x", "owner_id": "5"}),
+            ("guilds", {"name": "x", "permissions": "all"}),
+            ("guilds", {"name": "x", "channels": [{}]}),
+            ("users", {"username": "x", "locale": 5}),
+            (f"guilds/{guild['id']}/members", {"user_id": user["id"], "roles": ["5"]}),
+            (f"guilds/{guild['id']}/roles", {}),
         ):
             with pytest.raises(Refused):
                 await control.post(path, body)
