@@ -18,7 +18,7 @@ from bot.sync import stored_ids, sync_commands
 from bot.translator import CatalogueTranslator
 from bot.tree import ScoutTree
 from cogs import load_all
-from cogs.errors import UnknownCommand, error_id, explain, unwrap
+from cogs.errors import NotAdmitted, Refusal, UnknownCommand, error_id, explain, unwrap
 from cogs.replies import sentence_with_id
 from cogs.services import Services
 from cogs.usage import record_interaction, record_message
@@ -118,7 +118,10 @@ class ScoutBot(commands.AutoShardedBot):
     async def _admit_mention(self, ctx: commands.Context[Any]) -> bool:
         if ctx.interaction is None:  # interactions were admitted by the tree
             ctx.scout_started = time.monotonic()  # type: ignore[attr-defined]
-            await self.gate.admit_message(ctx.author.id, ctx.guild.id if ctx.guild else None)
+            try:
+                await self.gate.admit_message(ctx.author.id, ctx.guild.id if ctx.guild else None)
+            except Refusal as refusal:
+                raise NotAdmitted(refusal) from refusal
         return True
 
     async def on_command_completion(self, ctx: commands.Context[Any]) -> None:

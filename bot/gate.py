@@ -68,7 +68,7 @@ class Gate:
         self._ready = ready
         self._blocklist = blocklist
         self._clock = clock
-        self._allowance = allowance or Allowance()
+        self._allowance = Allowance() if allowance is None else allowance
 
     async def admit(self, interaction: discord.Interaction[Any]) -> None:
         """Let a command or a click in.

@@ -8,7 +8,7 @@ import discord
 import structlog
 from discord import app_commands
 
-from cogs.errors import TooLate, unwrap
+from cogs.errors import unwrap
 from cogs.replies import answer_error
 from cogs.usage import record_interaction, start_clock
 
@@ -27,10 +27,6 @@ class ScoutTree(app_commands.CommandTree[Any]):
             return await self._admit_completion(interaction)
         try:
             await self.client.gate.admit(interaction)
-        except TooLate as late:
-            log.warning("interaction too old, dropped", command=name_of(interaction), age=round(late.age, 2))
-            record_interaction(interaction, name_of(interaction), "slash", late.outcome)
-            return False
         except Exception as error:  # noqa: BLE001 - discord.py would lose it: checks run outside of its handler
             await self.answer(interaction, error)
             return False

@@ -24,12 +24,6 @@ Mention = Callable[[str], str]
 EXPIRED_CODES = frozenset({10062, 10015, 50027, 40060})
 """Unknown interaction, unknown webhook, invalid webhook token, already acknowledged: nobody is left to answer."""
 
-_WRAPPERS = (
-    app_commands.CommandInvokeError,
-    commands.CommandInvokeError,
-    commands.HybridCommandError,
-    commands.ConversionError,
-)
 _ID_ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford's: no I, L, O, U to misread
 
 
@@ -150,6 +144,23 @@ def error_id() -> str:
     return "".join(secrets.choice(_ID_ALPHABET) for _ in range(6))
 
 
+class NotAdmitted(commands.CheckFailure):
+    """Carries a refusal of the gate through discord.py's checks, which let nothing else pass."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        self.original = refusal
+        super().__init__(str(refusal))
+
+
+_WRAPPERS = (
+    app_commands.CommandInvokeError,
+    commands.CommandInvokeError,
+    commands.HybridCommandError,
+    commands.ConversionError,
+    NotAdmitted,
+)
+
+
 def unwrap(error: BaseException) -> BaseException:
     """The error that a command raised, out of the wrappers of both command frameworks."""
     while True:
@@ -249,7 +260,9 @@ def _framework(error: BaseException, t: Text) -> Explanation | None:
         return said(t("This works only in a server, not in direct messages."), "forbidden")
     if isinstance(error, app_commands.TransformerError):
         return said(t("“{value}” does not fit here; pick a value from the list.", value=_value(error)), "bad_value")
-    if isinstance(error, commands.MissingRequiredArgument | commands.UserInputError):
+    if isinstance(error, commands.MissingRequiredArgument):
+        return said(t("Name a GPU, for example: price RTX 4090 vast."), "unknown_name")
+    if isinstance(error, commands.UserInputError):
         return said(t("I could not read that. Try it as a slash command, which helps while you type."), "bad_value")
     if isinstance(error, app_commands.CheckFailure | commands.CheckFailure):
         return said(t("You may not use this here."), "forbidden")

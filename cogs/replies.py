@@ -10,7 +10,7 @@ from typing import Any, Final, TypeVar
 import discord
 import structlog
 
-from cogs.errors import Explanation, Mention, error_id, explain, is_expired, unwrap
+from cogs.errors import Explanation, Mention, TooLate, error_id, explain, is_expired, unwrap
 from config.i18n import Text, translator_for
 
 log = structlog.get_logger(__name__)
@@ -105,6 +105,9 @@ async def answer_error(interaction: discord.Interaction[Any], error: BaseExcepti
     cause = unwrap(error)
     identity = error_id()
     t = text_of(interaction)
+    if isinstance(cause, TooLate):
+        log.warning("interaction too old, dropped", command=name, age=round(cause.age, 2))
+        return cause.outcome
     if is_expired(cause):
         log.warning("interaction expired", command=name, error_id=identity, detail=str(cause))
         return "expired"

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from typing import Any, Final, TypeAlias
 
-import discord
 from discord import ui
 
 MAX_TEXT: Final = 4000
@@ -37,11 +37,20 @@ class Card(ui.LayoutView):
         return False
 
 
+_MARKUP = re.compile(r"([\\*_~|`#>\[\]<])")
+_ZERO_WIDTH = "\u200b"
+
+
 def plain(text: str, limit: int = 200) -> str:
-    """Text from a source or a member as harmless text: no markup, no mention, no line break, at most *limit* long."""
+    """Text from a source or a member as harmless text: no markup, mention, link or line break.
+
+    At most *limit* characters of it are kept. Every mark is escaped, for discord.py's own escaping leaves the second
+    of two masked links alive.
+    """
     one_line = " ".join(text.split())
     cut = one_line if len(one_line) <= limit else one_line[: limit - 1] + "…"
-    return discord.utils.escape_mentions(discord.utils.escape_markdown(cut)).replace("<", "\\<")
+    escaped = _MARKUP.sub(r"\\\1", cut)
+    return escaped.replace("@", "@" + _ZERO_WIDTH).replace("://", ":" + _ZERO_WIDTH + "//")
 
 
 def code_safe(text: str, limit: int = 40) -> str:
