@@ -140,6 +140,8 @@ class FakeMarket:
 
     stored: list[Quote] = field(default_factory=default_quotes)
     now: datetime = NOW
+    live: bool = False
+    """Whether time passes as on the wall."""
     next_poll: timedelta | None = timedelta(seconds=40)
     simulated: bool = False
     regional: list[str] = field(default_factory=lambda: [GLOBAL])
@@ -153,6 +155,9 @@ class FakeMarket:
 
     async def version(self) -> int:
         return self.data_version
+
+    def time(self) -> datetime:
+        return datetime.now(UTC) if self.live else self.now
 
     def _name(self, gpu: str) -> str:
         model = self.catalogue.get(gpu)
@@ -175,7 +180,7 @@ class FakeMarket:
         if not self.stored:
             raise MarketUnavailable(None, self.next_poll)
         newest = max(q.at for q in self.stored)
-        band = freshness(newest, self.now, INTERVAL)
+        band = freshness(newest, self.time(), INTERVAL)
         if band is Freshness.UNAVAILABLE:
             raise MarketUnavailable(newest)
         where = region or GLOBAL
@@ -206,7 +211,7 @@ class FakeMarket:
                 "30d": Change(timedelta(days=30), None, None, None),
             },
             freshness=band,
-            age=self.now - chosen.at,
+            age=self.time() - chosen.at,
             host_share=0.75 if chosen.key.platform == "vast" else None,
             source="simulator" if self.simulated else "500.farm",
             source_url=None if self.simulated else "https://500.farm",
@@ -440,7 +445,7 @@ class World:
             guilds=self.guilds,
             state=self.state,
             operations=self.operations,
-            clock=lambda: self.market.now,
+            clock=self.market.time,
             started_at=NOW - timedelta(days=3, hours=4),
             version="0.1.0",
         )
