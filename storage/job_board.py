@@ -104,19 +104,6 @@ class JobBoard:
             if result.rowcount < batch:
                 return total
 
-    async def release_all(self) -> int:
-        """Give every running job back at once, without counting the attempt; returns how many.
-
-        Only for the single process of the embedded default at its start, when no other process can hold one.
-        """
-        async with self._db.write() as conn:
-            result = await conn.execute(
-                update(jobs)
-                .where(jobs.c.state == "running")
-                .values(state="ready", lease_token=None, lease_until=None)
-            )
-        return result.rowcount
-
 
 def job_of(row: Row[Any]) -> Job:
     """A row of the job table as a :class:`Job`."""

@@ -150,9 +150,9 @@ class PostgresServer:
         return f"postgresql+asyncpg://gpuscout@127.0.0.1:{self.port}/{database}"
 
     @contextlib.asynccontextmanager
-    async def admin(self) -> AsyncIterator[asyncpg.Connection]:
-        """A connection outside any transaction, for CREATE and DROP DATABASE."""
-        conn = await asyncpg.connect(host="127.0.0.1", port=self.port, user="gpuscout", database="postgres")
+    async def admin(self, database: str = "postgres") -> AsyncIterator[asyncpg.Connection]:
+        """A connection outside any transaction, for CREATE and DROP DATABASE and the like."""
+        conn = await asyncpg.connect(host="127.0.0.1", port=self.port, user="gpuscout", database=database)
         try:
             yield conn
         finally:
