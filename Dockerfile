@@ -15,7 +15,7 @@ LABEL org.opencontainers.image.title="GPUScout" \
 RUN useradd --create-home --uid 10001 gpuscout && install -d -o gpuscout -g gpuscout /data
 COPY --from=build /opt/gpuscout /opt/gpuscout
 ENV PATH=/opt/gpuscout/bin:$PATH PYTHONUNBUFFERED=1 WEB_HOST=0.0.0.0 DATA_DIR=/data \
-    DATABASE_URL=sqlite+aiosqlite:////data/gpuscout.db
+    DATABASE_URL=sqlite+aiosqlite:////data/gpuscout.db MPLCONFIGDIR=/tmp/matplotlib
 USER gpuscout
 WORKDIR /home/gpuscout
 VOLUME /data

@@ -267,9 +267,14 @@ async def make_bot(
     sync: bool = True,
 ) -> ScoutBot:
     """The Discord client with its cogs; without *usage* (one-shot commands) nothing is recorded."""
+    import discord
+
     from bot.client import ScoutBot
     from cogs.services import Services
     from gpuscout.telemetry.recorder import NoUsage
+
+    # GPUScout does not speak: the library's advice to install voice packages would only alarm the operator.
+    discord.VoiceClient.warn_nacl = discord.VoiceClient.warn_dave = False
 
     services = Services(
         settings=parts.settings,

@@ -15,8 +15,9 @@ from gpuscout.market.sources.exporter import ExporterSource
 from gpuscout.market.trends import Trends
 from gpuscout.resilience.breaker import BreakerState
 from gpuscout.resilience.health import HealthBoard
-from gpuscout.resilience.http import MetricsHook, ResilientClient
+from gpuscout.resilience.http import ResilientClient
 from gpuscout.resilience.ratelimit import RequestQueue
+from gpuscout.resilience.sender import MetricsHook
 from storage.cache import Cache, open_cache
 from storage.engine import Database
 from storage.jobs import JobStore

@@ -53,7 +53,7 @@ class Vitals:
 
     async def measure(self) -> None:
         """One round."""
-        self._metrics.jobs({state: count for state, count in (await self._parts.jobs.counts()).items()})
+        self._metrics.jobs({str(state): count for state, count in (await self._parts.jobs.counts()).items()})
         for status in await self._market.sources():
             self._metrics.external_up(status.source, status.problem is None)
             self._metrics.breaker_state(status.source, status.breaker)

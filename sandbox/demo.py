@@ -11,7 +11,7 @@ import socket
 import sys
 import time
 import webbrowser
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -29,10 +29,15 @@ from sandbox.seed import seed_history
 SOURCE = "simulator"
 INGEST_SECONDS = 20
 TOKEN = "sandbox-token"  # noqa: S105 - opens nothing but the sandbox
-SUGGESTIONS = ["/price gpu:RTX 4090", "/price gpu:RTX 5090 range:30d", "/price gpu:H100 SXM", "/status", "/help", "/about"]
-WELCOME = (
-    "Welcome! This is GPUScout on a simulated market: type /price, pick a card, and watch what it earns."
-)
+SUGGESTIONS = [
+    "/price gpu:RTX 4090",
+    "/price gpu:RTX 5090 range:30d",
+    "/price gpu:H100 SXM",
+    "/status",
+    "/help",
+    "/about",
+]
+WELCOME = "Welcome! This is GPUScout on a simulated market: type /price, pick a card, and watch what it earns."
 SIMULATED = "Simulated market – no account or key used. Ctrl-C stops."
 
 
@@ -169,16 +174,37 @@ async def seed_if_empty(app: App, market: Market, say: Say) -> None:
     say(f"{rows:,} rows of history are there")
 
 
+def prepare(folder: Path, *, fresh: bool) -> Path:
+    """The demo's folder, emptied when it shall begin anew."""
+    folder = folder.absolute()
+    if fresh:
+        shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+async def until(stop: asyncio.Event, work: Coroutine[object, object, None]) -> bool:
+    """Do *work* unless *stop* is set first; whether it was done."""
+    doing, stopping = asyncio.create_task(work), asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait({doing, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if doing.done():
+            await doing
+            return True
+        return False
+    finally:
+        for task in (doing, stopping):
+            task.cancel()
+        await asyncio.gather(doing, stopping, return_exceptions=True)
+
+
 async def serve_demo(
     *, port: int, speed: float, open_browser: bool, fresh: bool, version: str, folder: Path = Path("data/demo")
 ) -> int:
     """Start everything, print the address, run until Ctrl-C."""
     configure_logging("WARNING", "console")
     say = Say()
-    folder = folder.absolute()
-    if fresh:
-        shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = prepare(folder, fresh=fresh)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for name in (signal.SIGINT, signal.SIGTERM):
@@ -198,7 +224,10 @@ async def serve_demo(
         say("the little Discord is open")
         settings = demo_settings(folder, farm.url, discord, web_port)
         app = await stack.enter_async_context(build(settings, ALL_ROLES, version))
-        await seed_if_empty(app, market, say)
+        if not await until(stop, seed_if_empty(app, market, say)):
+            typer.echo("Stopped before the history was written; the next demo begins it anew.")
+            await app.parts.aclose()
+            return 0
 
         async def announce() -> None:
             while not discord.ready and not stop.is_set():

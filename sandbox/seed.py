@@ -16,8 +16,8 @@ import numpy as np
 
 from bot.parts import Parts
 from gpuscout.market.models import ANY, METHOD_VERSION, QuoteFlag, SeriesKey, Verification, segment_slug
-from gpuscout.market.normalise import flags_of
 from gpuscout.market.models import Side as QuoteSide
+from gpuscout.market.normalise import flags_of
 from gpuscout.market.rollup import DAY, HOUR
 from gpuscout.market.rows import texts_of
 from gpuscout.market.trends import set_rolled_until
@@ -26,12 +26,16 @@ from sandbox.farm.stats import Stats
 from storage.market import QuoteValues, SeriesTexts, UpdateRows
 
 DAILY = timedelta(days=730)
-HOURLY = timedelta(days=120)
+HOURLY = timedelta(days=91)
+SEGMENTS = timedelta(days=365)
+"""Daily rollups of segments reach less far back: they are most of the rows."""
 RAW = timedelta(hours=48)
 RAW_STEP = 900
 SAMPLES_A_DAY = 4
 _BATCH = 5_000
 _VERIFICATIONS = {"all": Verification.ANY, "verified": Verification.VERIFIED, "unverified": Verification.UNVERIFIED}
+
+Times = np.ndarray[Any, Any]
 
 Progress = Callable[[str, float], None]
 """Told what is done and which part of the whole, 0 to 1."""
@@ -47,7 +51,9 @@ class _Columns:
     all: Stats
 
 
-def _columns(market: Market, slug: Callable[[str], str], model: str, times: np.ndarray[Any, Any], segments: bool) -> Iterator[_Columns]:
+def _columns(
+    market: Market, slug: Callable[[str], str], model: str, times: Times, segments: bool
+) -> Iterator[_Columns]:
     gpu = slug(model)
     stats = market.history_stats(model, times)
     for name, verification in _VERIFICATIONS.items():
@@ -62,16 +68,16 @@ def _columns(market: Market, slug: Callable[[str], str], model: str, times: np.n
             yield _Columns(key, *(by_segment[segment, side] for side in ("rented", "available", "all")))
 
 
-def _rollups(columns: _Columns, series_id: int, starts: np.ndarray[Any, Any], samples: int) -> Iterator[dict[str, Any]]:
+def _rollups(columns: _Columns, series_id: int, starts: Times, samples: int) -> Iterator[dict[str, Any]]:
     """Rollup rows: *samples* neighbouring instants a bucket, by the rule of :func:`gpuscout.market.rollup.roll_up`."""
 
-    def grid(stats: Stats, name: str) -> np.ndarray[Any, Any]:
-        values: np.ndarray[Any, Any] = stats[name].astype(float).reshape(-1, samples)
+    def grid(stats: Stats, name: str) -> Times:
+        values: Times = stats[name].astype(float).reshape(-1, samples)
         return values
 
     def middle(stats: Stats, name: str) -> list[float | None]:
         values = np.ma.masked_invalid(grid(stats, name))
-        medians = np.ma.median(values, axis=1).filled(np.nan)
+        medians = np.ma.median(values, axis=1).filled(np.nan)  # type: ignore[no-untyped-call]
         return [None if np.isnan(value) else float(value) for value in medians]
 
     asks = np.ma.masked_invalid(grid(columns.all, "median"))
@@ -154,11 +160,13 @@ def _of_model(
     market: Market,
     slug: Callable[[str], str],
     model: str,
-    day_times: np.ndarray[Any, Any],
-    hours: np.ndarray[Any, Any],
-    raw: np.ndarray[Any, Any],
+    day_times: Times,
+    hours: Times,
+    raw: Times,
 ) -> tuple[list[_Columns], list[_Columns], dict[str, dict[int, list[tuple[SeriesTexts, QuoteValues]]]]]:
-    daily = list(_columns(market, slug, model, day_times, segments=True))
+    daily = list(_columns(market, slug, model, day_times, segments=False))
+    recent = day_times[-SEGMENTS.days * SAMPLES_A_DAY :]
+    daily += [c for c in _columns(market, slug, model, recent, segments=True) if c.key.segment != ANY]
     hourly = list(_columns(market, slug, model, hours + HOUR // 2, segments=False))
     quotes: dict[str, dict[int, list[tuple[SeriesTexts, QuoteValues]]]] = {"v1": {}, "v2": {}}
     latest = list(_columns(market, slug, model, raw, segments=True))
@@ -171,13 +179,15 @@ def _of_model(
     return daily, hourly, quotes
 
 
-async def _write_rollups(
-    parts: Parts, tier: str, columns: list[_Columns], starts: np.ndarray[Any, Any], samples: int
-) -> int:
+async def _write_rollups(parts: Parts, tier: str, columns: list[_Columns], starts: Times, samples: int) -> int:
     async with parts.db.write() as conn:
         ids: Mapping[SeriesTexts, int] = await parts.store.series_ids(conn, [texts_of(c.key) for c in columns])
     rows = await asyncio.to_thread(
-        lambda: [row for c in columns for row in _rollups(c, ids[texts_of(c.key)], starts, samples)]
+        lambda: [
+            row
+            for c in columns
+            for row in _rollups(c, ids[texts_of(c.key)], starts[-(len(c.all) // samples) :], samples)
+        ]
     )
     for first in range(0, len(rows), _BATCH):
         async with parts.db.write() as conn:
@@ -188,7 +198,7 @@ async def _write_rollups(
 async def _write_raw(
     parts: Parts,
     quotes: dict[str, dict[int, list[tuple[SeriesTexts, QuoteValues]]]],
-    raw: np.ndarray[Any, Any],
+    raw: Times,
     source: str,
     progress: Callable[[float], None],
 ) -> int:
