@@ -59,5 +59,7 @@ class Vitals:
             self._metrics.breaker_state(status.source, status.breaker)
             if status.last_source_time is not None:
                 self._metrics.market_data_at(status.source, status.last_source_time)
+        stats = self._parts.cache.stats()
+        self._metrics.cache_requests(stats.hits, stats.misses)
         for shard, seconds in self._latencies().items():
             self._metrics.gateway_latency(shard, seconds)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from ipaddress import ip_network
 from typing import Literal
 
 from bot.parts import Parts
@@ -15,7 +16,7 @@ from gpuscout.market.reader import MarketReader
 from gpuscout.telemetry.metrics import Metrics
 from gpuscout.telemetry.usage import UsageRecorder
 from web.app import WebServer
-from web.services import ReadinessCheck, WebServices
+from web.services import ReadinessCheck, WebLimits, WebServices
 
 
 def make_web_server(
@@ -49,5 +50,8 @@ def make_web_server(
             usage=usage,
             clock=parts.clock,
             version=version,
+            limits=WebLimits(
+                trusted_proxies=tuple(ip_network(network) for network in parts.settings.web_trusted_proxies)
+            ),
         )
     )

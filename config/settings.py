@@ -7,6 +7,7 @@ switches off only what needs it (:meth:`Settings.missing_for`).
 from __future__ import annotations
 
 from functools import lru_cache
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -75,6 +76,8 @@ class Settings(BaseSettings):
     web_host: str = "127.0.0.1"
     web_port: int = Field(default=8080, ge=0, le=65535)
     public_url: str = "http://127.0.0.1:8080"
+    web_trusted_proxies: Words = ("127.0.0.0/8", "::1/128")
+    """Networks whose ``X-Forwarded-For`` is believed: the proxies in front of the web server."""
 
     # Operation
     secret_key: OptionalSecret = None
@@ -100,6 +103,13 @@ class Settings(BaseSettings):
         if not url.startswith(("http://", "https://")):
             raise ValueError("must start with http:// or https://")
         return url.rstrip("/")
+
+    @field_validator("web_trusted_proxies")
+    @classmethod
+    def _networks(cls, networks: tuple[str, ...]) -> tuple[str, ...]:
+        for network in networks:
+            ip_network(network)
+        return networks
 
     @field_validator("log_format", mode="before")
     @classmethod

@@ -121,6 +121,7 @@ class Metrics:
         self._cache = Counter(
             "cache_requests", "Look-ups in the cache, by result (hit, miss).", ("result",), registry=reg
         )
+        self._cache_seen: dict[str, int] = {}
         self._loop = Histogram(
             "event_loop_delay_seconds",
             "How much later than asked the event loop woke a sleeping task.",
@@ -215,9 +216,12 @@ class Metrics:
         for state in known | named.keys():
             self._jobs.labels(state).set(named.get(state, 0))
 
-    def cache_request(self, hit: bool) -> None:
-        """Count one look-up in the cache."""
-        self._cache.labels("hit" if hit else "miss").inc()
+    def cache_requests(self, hits: int, misses: int) -> None:
+        """Note the cache's own counters since the start; they only grow."""
+        for result, total in (("hit", hits), ("miss", misses)):
+            grown = total - self._cache_seen.get(result, 0)
+            self._cache.labels(result).inc(max(0, grown))
+            self._cache_seen[result] = total
 
     def watch_charts(self, stats: Callable[[], RendererStats]) -> None:
         """Read the chart renderer's own counters whenever the metrics are read.

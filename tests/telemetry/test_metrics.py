@@ -86,9 +86,9 @@ def test_jobs_that_are_gone_become_zero() -> None:
 
 def test_cache_commands_gateway_and_loop() -> None:
     metrics = Metrics()
-    metrics.cache_request(True)
-    metrics.cache_request(False)
-    metrics.cache_request(True)
+    metrics.cache_requests(1, 0)
+    metrics.cache_requests(2, 1)
+    metrics.cache_requests(2, 1)
     metrics.command("price", "ok", 0.12)
     metrics.gateway_latency(0, 0.08)
     metrics.gateway_latency(1, float("nan"))
