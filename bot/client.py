@@ -101,7 +101,7 @@ class ScoutBot(commands.AutoShardedBot):
         try:
             self._command_ids = (await sync_commands(self.tree, self.services.state)).ids
         except (discord.HTTPException, app_commands.AppCommandError) as error:
-            log.error("commands not registered; run `gpuscout commands sync`", detail=str(error))
+            log.error("commands_not_registered", detail=str(error), remedy="gpuscout commands sync")
             self._command_ids = await stored_ids(self.services.state, self.application_id)
 
     async def admit(self, interaction: discord.Interaction[Any]) -> None:
@@ -156,14 +156,14 @@ class ScoutBot(commands.AutoShardedBot):
         name = ctx.command.qualified_name if ctx.command else "unknown"
         details = {"command": name, "error_id": identity, "outcome": explanation.outcome}
         if explanation.expected:
-            log.info("command refused", detail=str(cause), **details)
+            log.info("command_refused", detail=str(cause), **details)
         else:
-            log.error("command failed", exc_info=cause, **details)
+            log.error("command_failed", exc_info=cause, **details)
         record_message(ctx, explanation.outcome, getattr(ctx, "scout_started", None))
         try:
             await ctx.send(sentence_with_id(explanation, identity, t))
         except discord.HTTPException as failure:
-            log.warning("could not tell the member", detail=str(failure), **details)
+            log.warning("member_not_told", detail=str(failure), **details)
 
     @staticmethod
     def texts_for(ctx: commands.Context[Any]) -> Text:

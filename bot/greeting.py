@@ -36,7 +36,7 @@ class Greeting(commands.Cog):
             return
         channel = guild.system_channel
         if channel is None or not _may_post(channel, guild.me):
-            log.info("no place to greet", guild=guild.id)
+            log.info("greeting_without_place", guild=guild.id)
             return
         t = translator_for(guild.preferred_locale.value)
         try:
@@ -44,7 +44,7 @@ class Greeting(commands.Cog):
                 view=greeting_card(self._mention, t), allowed_mentions=discord.AllowedMentions.none(), silent=True
             )
         except discord.HTTPException as error:
-            log.info("greeting not delivered", guild=guild.id, detail=str(error))
+            log.info("greeting_not_delivered", guild=guild.id, detail=str(error))
 
     @commands.Cog.listener()
     async def on_guild_remove(self, guild: discord.Guild) -> None:

@@ -45,7 +45,7 @@ class ClockSkew:
         low, high = sent - date - 1, received - date
         if low > self._high or high < self._low:
             if abs((low + high) / 2) > 1:
-                log.warning("clock differs from Discord's", seconds=round((low + high) / 2, 1))
+                log.warning("clock_differs_from_discord", seconds=round((low + high) / 2, 1))
             self._bounds.clear()
         self._bounds.append((low, high))
         self._low = max(bound[0] for bound in self._bounds)

@@ -76,5 +76,5 @@ async def sync_commands(tree: app_commands.CommandTree[Any], state: StateStore, 
     registered = await tree.sync()
     ids = {command.name: command.id for command in registered}
     await state.set(STATE_KEY, {"digest": digest, "application": application_id, "ids": ids})
-    log.info("commands registered", count=len(ids))
+    log.info("commands_registered", count=len(ids))
     return SyncResult(True, digest, ids)

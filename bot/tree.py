@@ -38,7 +38,7 @@ class ScoutTree(app_commands.CommandTree[Any]):
                 return True
             await interaction.response.autocomplete([])
         except Exception:
-            log.warning("autocompletion failed", command=name_of(interaction), exc_info=True)
+            log.warning("autocomplete_failed", command=name_of(interaction), exc_info=True)
         return False
 
     async def on_error(self, interaction: Interaction, error: app_commands.AppCommandError, /) -> None:
@@ -48,7 +48,7 @@ class ScoutTree(app_commands.CommandTree[Any]):
     async def answer(self, interaction: Interaction, error: BaseException) -> None:
         """One ephemeral sentence, one log line, one usage event."""
         if interaction.type is discord.InteractionType.autocomplete:
-            log.warning("autocompletion failed", command=name_of(interaction), exc_info=unwrap(error))
+            log.warning("autocomplete_failed", command=name_of(interaction), exc_info=unwrap(error))
             return
         outcome = await answer_error(interaction, error, self.client.mention, name_of(interaction))
         record_interaction(interaction, name_of(interaction), "slash", outcome)

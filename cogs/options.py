@@ -20,6 +20,7 @@ from cogs.replies import text_of
 from cogs.services import Services
 from cogs.usage import seam
 from config.catalogue import GpuModel
+from config.i18n import Text
 from gpuscout.cards.state import DEFAULT_RANGE
 from gpuscout.market.models import GLOBAL
 from gpuscout.market.ports import RANGES
@@ -47,7 +48,7 @@ async def _or_nothing(work: Awaitable[Sequence[T]]) -> list[T]:
         async with asyncio.timeout(_PATIENCE):
             return list(await work)
     except Exception:
-        log.warning("no market data for autocompletion", exc_info=True)
+        log.warning("autocomplete_without_market", exc_info=True)
         return []
 
 
@@ -111,7 +112,7 @@ def find_range(value: str) -> str:
     return text
 
 
-def _gpu_label(model: GpuModel, listed: int | None, t: Any) -> str:
+def _gpu_label(model: GpuModel, listed: int | None, t: Text) -> str:
     parts = [model.label]
     if model.vram_gb is not None and not model.unstated:
         parts.append(f"{model.vram_gb} GB")

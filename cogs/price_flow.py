@@ -90,7 +90,7 @@ class PriceFlow:
                 spec = price_chart(history, view, self.services.platform_name(view.platform), t)
                 image = await self.services.charts.render(spec)
         except Exception:
-            log.warning("card without a chart", gpu=view.gpu, range=range_, exc_info=True)
+            log.warning("card_without_chart", gpu=view.gpu, range=range_, exc_info=True)
             return None
         stem = re.sub(r"[^a-z0-9-]+", "-", f"{view.gpu}-{view.platform}-{range_}".lower())[:80].strip("-")
         filename = f"{stem}.{image.extension}"
@@ -114,6 +114,7 @@ class PriceFlow:
 
     async def data(self, reply: Reply, state: PriceState) -> None:
         """The stored rows behind a card, for the member who clicked. Shown even when they are too old for a card."""
+        # Cards show on-demand series, the key's default; it is not asked of the market, which hides old data.
         key = SeriesKey(
             platform=state.platform,
             gpu=state.gpu,

@@ -53,9 +53,10 @@ class Reply:
             if not done:
                 await self.acknowledge()
             return await task
-        except BaseException:
-            task.cancel()
-            raise
+        finally:
+            if not task.done():
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
 
     async def acknowledge(self) -> None:
         """Tell Discord that an answer comes (nothing when that was done)."""
@@ -106,21 +107,21 @@ async def answer_error(interaction: discord.Interaction[Any], error: BaseExcepti
     identity = error_id()
     t = text_of(interaction)
     if isinstance(cause, TooLate):
-        log.warning("interaction too old, dropped", command=name, age=round(cause.age, 2))
+        log.warning("interaction_too_old", command=name, age=round(cause.age, 2))
         return cause.outcome
     if is_expired(cause):
-        log.warning("interaction expired", command=name, error_id=identity, detail=str(cause))
+        log.warning("interaction_expired", command=name, error_id=identity, detail=str(cause))
         return "expired"
     explanation = explain(cause, t, mention)
     details = {"command": name, "error_id": identity, "outcome": explanation.outcome}
     if explanation.expected:
-        log.info("command refused", detail=str(cause), **details)
+        log.info("command_refused", detail=str(cause), **details)
     else:
-        log.error("command failed", exc_info=cause, **details)
+        log.error("command_failed", exc_info=cause, **details)
     try:
         await _tell(interaction, sentence_with_id(explanation, identity, t))
     except discord.HTTPException as failure:
-        log.warning("could not tell the member", detail=str(failure), **details)
+        log.warning("member_not_told", detail=str(failure), **details)
     return explanation.outcome
 
 

@@ -140,3 +140,15 @@ async def test_clock_that_runs_behind_discord(wire: Wire) -> None:
 
     assert "RTX 4090" in content(card)
     assert 3598 <= wire.bot.skew.seconds <= 3602
+
+
+async def test_user_install_where_the_bot_is_no_member(wire: Wire) -> None:
+    eve = wire.sandbox.add_user("eve", installed=True)
+    elsewhere = wire.sandbox.add_guild("Elsewhere", members=[eve.id], channels=["chat"], bot=False)
+    async with Actor(wire.sandbox.page_url, eve.id) as actor:
+        card = await actor.run(elsewhere.channel_ids[0], "price", {"gpu": "rtx-4090"})
+        assert "RTX 4090 on Vast.ai" in content(card)
+        await actor.click(card, "2 y")
+        card = await actor.changed(card)
+        assert card["attachments"][0]["filename"] == "rtx-4090-vast-2y.webp"
+    wire.no_schema_errors()

@@ -133,7 +133,7 @@ async def test_bug_is_logged_with_the_id_that_the_member_sees(scene: Scene, worl
     said = texts(result.response)
     assert "Something went wrong on my side" in said
     assert "secret detail" not in said
-    (entry,) = [e for e in log.entries if e["event"] == "command failed"]
+    (entry,) = [e for e in log.entries if e["event"] == "command_failed"]
     assert entry["error_id"] == ID.search(said)[1]  # type: ignore[index]
     assert isinstance(entry["exc_info"], RuntimeError)
     assert world.usage.outcomes == [("price", "slash", "error")]
@@ -146,7 +146,7 @@ async def test_bug_in_a_button(scene: Scene, world: World, log: LogCapture) -> N
     result = await scene.alice.click(card.response, label="30 d")
 
     assert "Something went wrong" in sentence(result)
-    assert [e["command"] for e in log.entries if e["event"] == "command failed"] == ["price button"]
+    assert [e["command"] for e in log.entries if e["event"] == "command_failed"] == ["price button"]
 
 
 async def test_error_after_a_public_thinking_deletes_it(scene: Scene, world: World) -> None:
@@ -195,7 +195,7 @@ async def test_expired_interaction_is_logged_only(scene: Scene, world: World, lo
 
     await scene.alice.slash(scene.channel, "price", gpu="rtx-4090")
 
-    assert [e["event"] for e in log.entries if e["log_level"] in ("warning", "error")] == ["interaction expired"]
+    assert [e["event"] for e in log.entries if e["log_level"] in ("warning", "error")] == ["interaction_expired"]
     assert len(answers(scene.env)) == 1
     assert world.usage.outcomes == [("price", "slash", "expired")]
 
@@ -203,7 +203,7 @@ async def test_expired_interaction_is_logged_only(scene: Scene, world: World, lo
 async def test_failing_to_tell_is_logged(scene: Scene, log: LogCapture) -> None:
     scene.env.inject_error("POST", "/interactions/*/callback", status=403, code=50013, times=None)
     await scene.alice.slash(scene.channel, "price", gpu="RTX 4900")
-    assert "could not tell the member" in [e["event"] for e in log.entries]
+    assert "member_not_told" in [e["event"] for e in log.entries]
 
 
 async def test_card_of_another_version_says_so(scene: Scene) -> None:
