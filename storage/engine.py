@@ -11,8 +11,8 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, Literal, TypedDict
 
@@ -20,6 +20,7 @@ import structlog
 from sqlalchemy import Table, event, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, Connection
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.util.concurrency import in_greenlet
 
@@ -35,6 +36,10 @@ UpsertInsert = sqlite.Insert | postgresql.Insert
 
 SLOW_WRITE_SECONDS = 2.0
 """A write transaction held longer than this is logged: it keeps every other writer waiting."""
+
+
+_BUSY_STEP = 0.25
+_CLOSE_SECONDS = 10.0
 
 
 class _SqliteOptions(TypedDict):
@@ -75,12 +80,20 @@ class Database:
         self.dialect: Dialect = "sqlite" if self.url.drivername.startswith("sqlite") else "postgresql"
         self._gate = asyncio.Lock()  # documented as fair: waiters pass in the order in which they came
         self._writing: set[asyncio.Task[Any]] = set()
+        self._busy_timeout = busy_timeout
+        self._users = 0
+        self._unused = asyncio.Event()
         self._closed = False
         if self.dialect == "sqlite":
-            # expanduser is not applied: the address means the same file to every tool that reads it.
-            Path(str(self.url.database)).absolute().parent.mkdir(parents=True, exist_ok=True)
+            folder = Path(str(self.url.database)).absolute().parent
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise ValueError(
+                    f"DATABASE_URL names a file in {folder}, which cannot be made: {error.strerror}"
+                ) from None
             common = _SqliteOptions(timeout=pool_timeout, foreign_keys=foreign_keys)
-            self._write_engine = _sqlite_engine(self.url, busy_timeout, read_only=False, size=1, **common)
+            self._write_engine = _sqlite_engine(self.url, _BUSY_STEP, read_only=False, size=1, **common)
             self._read_engine = _sqlite_engine(self.url, busy_timeout, read_only=True, size=read_pool, **common)
         else:
             self._write_engine = create_async_engine(
@@ -139,41 +152,73 @@ class Database:
         self._writing.add(task)
         try:
             if self.dialect == "sqlite":
-                async with self._gate, self._transaction(self._write_engine) as conn:
+                async with self._gate, self._transaction() as conn:
                     yield conn
             else:
-                async with self._transaction(self._write_engine) as conn:
+                async with self._transaction() as conn:
                     yield conn
         finally:
             self._writing.discard(task)
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncConnection]:
-        """A read-only snapshot: all statements in the block see one state. Writing in it fails."""
-        if self._closed:
-            raise DatabaseClosed("the database is closed")
-        conn = await self._read_engine.connect()
-        try:
-            yield conn
-        finally:
-            await settle(conn.close())
+        """A read-only snapshot: all statements in the block see one state. Writing in it fails.
+
+        Raises:
+            DatabaseClosed: after :meth:`close`.
+        """
+        with self._in_use():
+            conn = await self._read_engine.connect()
+            try:
+                yield conn
+            finally:
+                await settle(conn.close())
 
     @asynccontextmanager
-    async def _transaction(self, engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+    async def _transaction(self) -> AsyncIterator[AsyncConnection]:
+        with self._in_use():
+            conn = await self._begin()
+            started = time.monotonic()
+            try:
+                yield conn
+                await settle(conn.commit())
+            finally:
+                # Closing rolls back what was not committed; a connection whose statement was cancelled is thrown away.
+                await settle(conn.close())
+                held = time.monotonic() - started
+                if held > SLOW_WRITE_SECONDS:
+                    log.warning("write_transaction_slow", seconds=round(held, 2))
+
+    async def _begin(self) -> AsyncConnection:
+        """A connection with a transaction; on SQLite after waiting for another process's write.
+
+        SQLite's own waiting cannot be interrupted, so it is kept short and repeated.
+        """
+        deadline = time.monotonic() + self._busy_timeout
+        while True:
+            conn: AsyncConnection | None = None
+            try:
+                conn = await self._write_engine.connect()
+                await conn.begin()
+                return conn
+            except BaseException as error:
+                if conn is not None:
+                    await settle(conn.close())
+                locked = isinstance(error, OperationalError) and "database is locked" in str(error.orig)
+                if not locked or time.monotonic() > deadline:
+                    raise
+
+    @contextmanager
+    def _in_use(self) -> Iterator[None]:
         if self._closed:
             raise DatabaseClosed("the database is closed")
-        started = time.monotonic()
-        conn = await engine.connect()
+        self._users += 1
         try:
-            await conn.begin()
-            yield conn
-            await settle(conn.commit())
+            yield
         finally:
-            # Closing rolls back what was not committed; a connection whose statement was cancelled is thrown away.
-            await settle(conn.close())
-            held = time.monotonic() - started
-            if held > SLOW_WRITE_SECONDS:
-                log.warning("write_transaction_slow", seconds=round(held, 2))
+            self._users -= 1
+            if self._users == 0:
+                self._unused.set()
 
     async def ping(self, timeout: float = 5.0) -> float:  # noqa: ASYNC109
         """Seconds that a trivial read takes.
@@ -190,20 +235,34 @@ class Database:
 
     async def checkpoint(self) -> None:
         """SQLite: move the write-ahead log into the file. For idle moments, so that no commit pays for it."""
-        if self.dialect != "sqlite" or self._closed:
+        if self.dialect != "sqlite":
             return
-        async with self._gate, self._write_engine.connect() as conn:
+        async with self._gate:
+            with self._in_use():
+                await self._checkpoint()
+
+    async def _checkpoint(self) -> None:
+        async with self._write_engine.connect() as conn:
             # On the driver, without the begin event: a checkpoint cannot run inside a transaction.
             driver: Any = (await conn.get_raw_connection()).driver_connection
             await driver.execute_fetchall("PRAGMA wal_checkpoint(PASSIVE)")
 
     async def close(self) -> None:
-        """Wait for the running write, then close every connection. Safe to call twice."""
+        """Wait for what is under way, then close every connection. Safe to call twice.
+
+        What still waits for its turn gets :class:`DatabaseClosed`.
+        """
         if self._closed:
             return
-        async with self._gate:
-            self._closed = True
-            await settle(self._dispose())
+        self._closed = True
+        if self._users:
+            self._unused.clear()
+            try:
+                async with asyncio.timeout(_CLOSE_SECONDS):
+                    await self._unused.wait()
+            except TimeoutError:
+                log.warning("database_closed_in_use", users=self._users)
+        await settle(self._dispose())
 
     async def _dispose(self) -> None:
         await self._write_engine.dispose()

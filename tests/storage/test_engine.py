@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from sqlalchemy import func, select, text
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from storage.address import parse_url
@@ -15,6 +18,7 @@ from storage.engine import Database
 from storage.errors import DatabaseClosed, NestedWrite
 from storage.settle import settle
 from storage.tables import app_state, source
+from tests.services import PostgresServer
 
 
 async def add(db: Database, slug: str) -> None:
@@ -202,6 +206,82 @@ async def test_writers_of_two_processes_wait_for_each_other(sqlite_url: str) -> 
     finally:
         await one.close()
         await two.close()
+
+
+@contextmanager
+def locked_by_another_process(db: Database) -> Iterator[sqlite3.Connection]:
+    other = sqlite3.connect(str(db.path), isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    try:
+        yield other
+    finally:
+        other.close()
+
+
+async def test_waits_for_another_process_and_can_be_cancelled_meanwhile(sqlite_db: Database) -> None:
+    with locked_by_another_process(sqlite_db) as other:
+        task = asyncio.create_task(add(sqlite_db, "cancelled"))
+        await asyncio.sleep(0.4)
+        task.cancel()
+        async with asyncio.timeout(1):
+            with pytest.raises(asyncio.CancelledError):
+                await task
+        task = asyncio.create_task(add(sqlite_db, "patient"))
+        await asyncio.sleep(0.4)
+        assert not task.done()
+        other.execute("COMMIT")
+        await task
+    assert await slugs(sqlite_db) == ["patient"]
+
+
+async def test_gives_up_on_a_lock_that_stays(sqlite_url: str) -> None:
+    db = Database(sqlite_url, busy_timeout=0.3)
+    with locked_by_another_process(db):
+        with pytest.raises(OperationalError, match="locked"):
+            await add(db, "x")
+        assert await slugs(db) == []  # reading goes on
+    await add(db, "y")
+    await db.close()
+
+
+async def test_a_lost_connection_is_replaced(postgres_db: Database, postgres_server: PostgresServer) -> None:
+    await add(postgres_db, "before")
+    async with postgres_server.admin() as conn:
+        await conn.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'test'")
+    await add(postgres_db, "after")
+    assert await slugs(postgres_db) == ["before", "after"]
+
+
+async def test_closing_waits_for_the_running_write_and_refuses_the_next(db: Database) -> None:
+    inside, go_on = asyncio.Event(), asyncio.Event()
+
+    async def running() -> None:
+        async with db.write() as conn:
+            inside.set()
+            await go_on.wait()
+            await conn.execute(db.insert(source).values(slug="done"))
+
+    first = asyncio.create_task(running())
+    await inside.wait()
+    closing = asyncio.create_task(db.close())
+    await asyncio.sleep(0.02)
+    late = asyncio.create_task(add(db, "late"))
+    await asyncio.sleep(0.02)
+    assert not closing.done()
+    go_on.set()
+    await closing
+    await first
+    with pytest.raises(DatabaseClosed):
+        await late
+    again = Database(db.url.render_as_string(hide_password=False))
+    assert await slugs(again) == ["done"]
+    await again.close()
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ValueError, match=r"DATABASE_URL names a file in .*file/sub"):
+        Database(f"sqlite+aiosqlite:///{tmp_path}/file/sub/x.db")
 
 
 async def test_a_write_inside_a_write_is_refused_instead_of_hanging(db: Database) -> None:
