@@ -30,6 +30,16 @@ def gap_seconds(history: History) -> float:
     return max(nominal, bucket * 2, 1.0)
 
 
+def with_breaks(history: History) -> list[HistoryPoint]:
+    """The points with an empty one inside of every gap.
+
+    Thinning may leave points further apart than a short gap is long, so distance alone cannot tell a gap; the
+    history says where they are.
+    """
+    empty = [HistoryPoint(before + 1, None, None, None, None, None, 0, 0, 0) for before, _ in history.gaps]
+    return sorted([*history.points, *empty], key=lambda point: point.ts) if empty else list(history.points)
+
+
 def price_chart(
     history: History, view: PriceView, platform_name: str, t: Text, *, timezone: str = "UTC", image: str = "webp"
 ) -> ChartSpec:
@@ -44,7 +54,7 @@ def price_chart(
     Raises:
         ValueError: The history holds what cannot be drawn (the message says what).
     """
-    points = history.points
+    points = with_breaks(history)
     key = history.key
     subtitle = f"{platform_name} · {region_name(key.region, t)} · {series_name(key.verification, key.segment, t)}"
     main = [

@@ -79,3 +79,13 @@ async def test_gap_follows_the_steps(view: PriceView) -> None:
     thinned = replace(history, thinned=True, step=INTERVAL, points=history.points[::4])
     spacing = 4 * (history.points[1].ts - history.points[0].ts)
     assert gap_seconds(thinned) > spacing
+
+
+async def test_a_gap_shorter_than_thinned_points_lie_apart_still_breaks_the_line(view: PriceView) -> None:
+    whole = await past(view)
+    before, after = whole.points[40].ts, whole.points[60].ts
+    kept = [p for p in whole.points[::30] if not before < p.ts < after]
+    history = replace(whole, thinned=True, points=kept, gaps=[(before, after)])
+    (price, *_) = price_chart(history, view, "Vast.ai", EN).panels[0].series
+    assert price.times == tuple(sorted(price.times))
+    assert [v for at, v in zip(price.times, price.values, strict=True) if before < at < after] == [None]
