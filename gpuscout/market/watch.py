@@ -83,7 +83,7 @@ def _watch_document(state: FeedState, document: FeedDocument, now: datetime) -> 
         return _watch_unchanged(state)
     state.source_time = document.source_time
     state.unchanged = 0
-    if state.models and document.models < state.models * LOST_SHARE:
+    if state.models and document.models <= state.models * LOST_SHARE:
         state.lost_since = state.lost_since or now
         if now - state.lost_since < FORGET_LOSS_AFTER:
             return f"lists {document.models} models, {state.models} before"
