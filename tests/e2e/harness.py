@@ -10,7 +10,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -49,13 +49,8 @@ def market() -> Market:
     return Market(20_260_101)
 
 
-async def until(
-    condition: Callable[[], Awaitable[Any]] | Callable[[], Any],
-    what: str,
-    within: float = PATIENCE,
-    every: float = 0.05,
-) -> Any:
-    """The first true value of *condition*.
+async def until(condition: Callable[[], Any], what: str, within: float = PATIENCE, every: float = 0.05) -> Any:
+    """The first true value of *condition*, which may be a coroutine function.
 
     Raises:
         AssertionError: there was none within *within* seconds.
@@ -428,6 +423,13 @@ async def cycle(app: App) -> Job:
     job = await app.parts.jobs.get(number)
     assert job is not None
     return job
+
+
+async def forward(app: App, clock: OffsetClock, **span: float) -> None:
+    """Move the clock, and let the bot hear Discord's time once, as any answer of Discord's would."""
+    clock.forward(**span)
+    assert app.bot is not None
+    await app.bot.application_info()
 
 
 async def settled(app: App) -> None:

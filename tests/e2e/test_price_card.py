@@ -8,7 +8,7 @@ import pytest
 
 from sandbox.discord import Actor
 from sandbox.discord.actor import components
-from tests.e2e.harness import Product, Web, World, is_chart, is_private, pressed, words
+from tests.e2e.harness import Product, Web, World, is_chart, is_private, pressed, until, words
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("e2e-price")]
 
@@ -28,7 +28,7 @@ async def test_from_typing_to_the_card(world: World, product: Product) -> None:
         text = words(card)
         assert "RTX 4090 on Vast.ai" in text
         assert re.search(r"\$0\.\d+/h\*\* renters pay · \*\*\$0\.\d+/h\*\* hosts get", text)
-        assert "[500.farm](https://500.farm)" in text
+        assert "[500.farm](<https://500.farm>)" in text
         assert "SIMULATED" not in text
         assert pressed(card) == ["7 d"]
         [picture] = card["attachments"]
