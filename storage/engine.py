@@ -9,7 +9,6 @@ it.
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -17,16 +16,15 @@ from pathlib import Path
 from typing import Any, Literal, TypedDict
 
 import structlog
-from sqlalchemy import Table, event, text
+from sqlalchemy import Table, text
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.engine import URL, Connection
 from sqlalchemy.exc import OperationalError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
-from sqlalchemy.util.concurrency import in_greenlet
+from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
 from storage.address import parse_url
 from storage.errors import DatabaseClosed, NestedWrite
-from storage.settle import outlast, settle
+from storage.settle import settle
+from storage.sqlite import sqlite_engine
 
 log = structlog.get_logger(__name__)
 
@@ -93,8 +91,8 @@ class Database:
                     f"DATABASE_URL names a file in {folder}, which cannot be made: {error.strerror}"
                 ) from None
             common = _SqliteOptions(timeout=pool_timeout, foreign_keys=foreign_keys)
-            self._write_engine = _sqlite_engine(self.url, _BUSY_STEP, read_only=False, size=1, **common)
-            self._read_engine = _sqlite_engine(self.url, busy_timeout, read_only=True, size=read_pool, **common)
+            self._write_engine = sqlite_engine(self.url, _BUSY_STEP, read_only=False, size=1, **common)
+            self._read_engine = sqlite_engine(self.url, busy_timeout, read_only=True, size=read_pool, **common)
         else:
             self._write_engine = create_async_engine(
                 self.url,
@@ -268,68 +266,3 @@ class Database:
         await self._write_engine.dispose()
         if self.dialect == "sqlite":
             await self._read_engine.dispose()
-
-
-def _sqlite_engine(
-    url: URL, busy_timeout: float, *, read_only: bool, size: int, timeout: float, foreign_keys: bool
-) -> AsyncEngine:
-    engine = create_async_engine(
-        url,
-        pool_size=size,
-        max_overflow=0,
-        pool_timeout=timeout,
-        hide_parameters=True,
-        # isolation_level None: the driver never opens a transaction by itself, the begin event below does.
-        connect_args={"isolation_level": None, "timeout": busy_timeout},
-    )
-    pragmas = [
-        "journal_mode=WAL",
-        "synchronous=FULL",
-        f"foreign_keys={'ON' if foreign_keys else 'OFF'}",
-        "temp_store=MEMORY",
-        f"cache_size={-16384 if read_only else -65536}",  # KiB, taken only as it fills
-        "wal_autocheckpoint=4000",  # pages: 16 MiB, so that few commits pay for a checkpoint
-        "journal_size_limit=67108864",
-    ]
-    if read_only:
-        pragmas.append("query_only=ON")
-    begin = "BEGIN" if read_only else "BEGIN IMMEDIATE"
-
-    @event.listens_for(engine.sync_engine, "connect")
-    def _on_connect(connection: Any, _record: object) -> None:
-        cursor = connection.cursor()
-        for pragma in pragmas:
-            cursor.execute(f"PRAGMA {pragma}")
-        cursor.close()
-
-    @event.listens_for(engine.sync_engine, "begin")
-    def _on_begin(connection: Connection) -> None:
-        connection.exec_driver_sql(begin)
-
-    @event.listens_for(engine.sync_engine, "invalidate")
-    def _on_invalidate(connection: Any, _record: object, _error: BaseException | None) -> None:
-        if in_greenlet():
-            connection.run_async(_abandon)
-
-    return engine
-
-
-async def _abandon(driver: Any) -> None:
-    """Stop what a cancelled caller left running in *driver*'s thread and give its locks back.
-
-    Closing alone would wait for the statement's end, and keep the write lock as long as any of its statements is
-    not yet collected (``sqlite3_close_v2``).
-    """
-
-    async def stop() -> None:
-        rollback = asyncio.ensure_future(driver.rollback())
-        try:
-            while not rollback.done():
-                await driver.interrupt()  # again and again: it does nothing to a statement that has yet to start
-                await asyncio.wait({rollback}, timeout=0.05)
-            rollback.result()
-        except (ValueError, sqlite3.Error) as error:  # already closed, or broken: closing is all that is left
-            log.debug("database_abandon_failed", error=repr(error))
-
-    # The caller is being cancelled already, so a further cancellation has nothing to add.
-    await outlast(asyncio.ensure_future(stop()))
