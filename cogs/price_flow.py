@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 import io
 import re
+from collections import OrderedDict
 from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Final
 
 import discord
@@ -27,6 +30,20 @@ log = structlog.get_logger(__name__)
 CHART_PATIENCE: Final = 8.0
 """Seconds for history and chart together; then the card goes out without."""
 DATA_ROWS: Final = 12
+DRAWN_CHARTS: Final = 64
+"""Charts kept ready with their alternative texts, at most 80 KiB each; a new data version makes new ones."""
+
+
+@dataclass(frozen=True, slots=True)
+class DrawnChart:
+    """A chart ready to send."""
+
+    file: ChartFile
+    data: bytes
+
+    def upload(self) -> discord.File:
+        """A fresh upload: discord.py uses each one up."""
+        return discord.File(io.BytesIO(self.data), filename=self.file.filename, description=self.file.alt)
 
 
 class PriceFlow:
@@ -34,6 +51,7 @@ class PriceFlow:
 
     def __init__(self, services: Services) -> None:
         self.services = services
+        self._drawn: OrderedDict[tuple[int, SeriesKey, str, str, datetime], DrawnChart] = OrderedDict()
 
     async def ask(
         self, reply: Reply, *, gpu: str, platform: str | None, region: str | None, range_: str, owner: int
@@ -68,34 +86,50 @@ class PriceFlow:
         await reply.send(view=price_card(view, state, facts, t), files=[file] if file else [])
 
     async def _prepare(self, view: PriceView, range_: str, t: Text) -> tuple[PriceFacts, discord.File | None]:
-        chart, others = await asyncio.gather(self._chart(view, range_, t), self._others(view))
+        drawn, others = await asyncio.gather(self._chart(view, range_, t), self._others(view))
         name = self.services.platform_name
         facts = PriceFacts(
             platform_name=name(view.platform),
             methodology=self.services.methodology_url,
-            chart=None if chart is None else chart[0],
+            chart=None if drawn is None else drawn.file,
             others=others,
             platform_names={quote.key.platform: name(quote.key.platform) for quote in others},
         )
-        return facts, None if chart is None else chart[1]
+        return facts, None if drawn is None else drawn.upload()
 
-    async def _chart(self, view: PriceView, range_: str, t: Text) -> tuple[ChartFile, discord.File] | None:
+    async def _chart(self, view: PriceView, range_: str, t: Text) -> DrawnChart | None:
         """The chart, or None: a card without a picture is still an answer."""
         if self.services.charts is None:
             return None
-        now = self.services.clock()
+        end = self._chart_end(view)
+        key = (view.version, view.quote.key, range_, t.locale, end)
+        if (drawn := self._drawn.get(key)) is not None:
+            self._drawn.move_to_end(key)
+            return drawn
         try:
             async with asyncio.timeout(CHART_PATIENCE):
-                history = await self.services.market.history(view.quote.key, now - RANGES[range_], now, points=POINTS)
+                history = await self.services.market.history(view.quote.key, end - RANGES[range_], end, points=POINTS)
                 spec = price_chart(history, view, self.services.platform_name(view.platform), t)
                 image = await self.services.charts.render(spec)
         except Exception:
             log.warning("card_without_chart", gpu=view.gpu, range=range_, exc_info=True)
             return None
         stem = re.sub(r"[^a-z0-9-]+", "-", f"{view.gpu}-{view.platform}-{range_}".lower())[:80].strip("-")
-        filename = f"{stem}.{image.extension}"
-        alt = alt_text(spec)
-        return ChartFile(filename, alt), discord.File(io.BytesIO(image.data), filename=filename, description=alt)
+        drawn = DrawnChart(ChartFile(f"{stem}.{image.extension}", alt_text(spec)), image.data)
+        self._drawn[key] = drawn
+        if len(self._drawn) > DRAWN_CHARTS:
+            self._drawn.popitem(last=False)
+        return drawn
+
+    def _chart_end(self, view: PriceView) -> datetime:
+        """Right end of the chart: the newest reading, or the last full interval when that is later.
+
+        Not the present second, which would make every chart a new one.
+        """
+        now = self.services.clock()
+        interval = self.services.market.freshness_interval()
+        full = datetime.fromtimestamp(now.timestamp() // interval.total_seconds() * interval.total_seconds(), UTC)
+        return max(view.quote.at, full)
 
     async def _others(self, view: PriceView) -> Sequence[Quote]:
         """The same model on other platforms, in the same region."""

@@ -11,15 +11,15 @@ from cogs.options import PriceOptions
 from cogs.price_flow import PriceFlow
 from cogs.replies import Place, Reply
 from cogs.services import Services
-from cogs.ui.price_items import PRICE_ITEMS
+from cogs.ui.price_items import price_items
 from config.i18n import translator_for
 
 
 class Pricing(commands.Cog):
     """Prices of GPU models."""
 
-    def __init__(self, services: Services) -> None:
-        self.flow = PriceFlow(services)
+    def __init__(self, flow: PriceFlow) -> None:
+        self.flow = flow
 
     @hybrid("price", "What a GPU rents for, what its host gets, how busy it is, and how that moved", "market")
     async def price(self, ctx: commands.Context[Any], *, options: PriceOptions) -> None:
@@ -41,5 +41,6 @@ class Pricing(commands.Cog):
 
 async def register(bot: commands.AutoShardedBot, services: Services) -> None:
     """Add the cog and the card's controls to *bot*."""
-    bot.add_dynamic_items(*PRICE_ITEMS)
-    await bot.add_cog(Pricing(services))
+    flow = PriceFlow(services)
+    bot.add_dynamic_items(*price_items(flow))
+    await bot.add_cog(Pricing(flow))

@@ -156,6 +156,7 @@ async def take(out: Path, chromium: str, wanted: list[str]) -> None:
                     continue
                 bot = ScoutBot(simulated_world().services(settings=SETTINGS), allowance=Allowance(burst=1000))
                 async with simcord.run(bot, shard_count=1, settle_timeout=30.0, check_errors=False) as env:
+                    env.backend.bot_user.name = "GPUScout"
                     with env.time_context():
                         await shot(Stage(env, out, browser, playwright))
         finally:

@@ -9,41 +9,43 @@ from discord import ui
 from cogs.price_flow import PriceFlow
 from cogs.replies import Place, Reply
 from cogs.ui.base import Interaction, ScoutItem
-from cogs.usage import seam
 from gpuscout.cards.state import BadState, Packed, PriceAction, PriceState, unpack
 
 
-class PriceButton(ScoutItem[ui.Button[Any]], template=r"price\d+\|(?!segment)(?P<state>.+)"):
-    """Refresh, range and Show data."""
+def price_items(flow: PriceFlow) -> tuple[type[ScoutItem[Any]], ...]:
+    """The controls, bound to *flow*. discord.py makes their instances itself, so they cannot be given it later."""
 
-    usage_name = "price button"
+    class PriceButton(ScoutItem[ui.Button[Any]], template=r"price\d+\|(?!segment)(?P<state>.+)"):
+        """Refresh, range and Show data."""
 
-    async def act(self, interaction: Interaction) -> None:
-        flow = PriceFlow(seam(interaction.client).services)
-        packed = unpack(self.custom_id)
-        state = await _open(flow, packed)
-        if packed.action is PriceAction.DATA:
-            await flow.data(Reply(interaction, Place.PRIVATE), state)
-            return
-        if packed.action is PriceAction.RANGE:
-            state = state.over(packed.target)
-        await _show(flow, interaction, state)
+        usage_name = "price button"
 
+        async def act(self, interaction: Interaction) -> None:
+            packed = unpack(self.custom_id)
+            state = await _open(flow, packed)
+            if packed.action is PriceAction.DATA:
+                await flow.data(Reply(interaction, Place.PRIVATE), state)
+                return
+            if packed.action is PriceAction.RANGE:
+                state = state.over(packed.target)
+            await _show(flow, interaction, state)
 
-class PriceSelect(ScoutItem[ui.Select[Any]], template=r"price\d+\|segment(?P<state>.*)"):
-    """Which machines count."""
+    class PriceSelect(ScoutItem[ui.Select[Any]], template=r"price\d+\|segment(?P<state>.*)"):
+        """Which machines count."""
 
-    usage_name = "price segment"
+        usage_name = "price segment"
 
-    async def act(self, interaction: Interaction) -> None:
-        flow = PriceFlow(seam(interaction.client).services)
-        state = await _open(flow, unpack(self.custom_id))
-        if not self.item.values:
-            raise BadState("nothing chosen")
-        await _show(flow, interaction, state.choosing(self.item.values[0]))
+        async def act(self, interaction: Interaction) -> None:
+            state = await _open(flow, unpack(self.custom_id))
+            if not self.item.values:
+                raise BadState("nothing chosen")
+            await _show(flow, interaction, state.choosing(self.item.values[0]))
+
+    return PriceButton, PriceSelect
 
 
 async def _open(flow: PriceFlow, packed: Packed) -> PriceState:
+    """The state behind a custom id, digests looked up among what is known."""
     if not packed.closed:
         return packed.state
     market = flow.services.market
@@ -57,6 +59,3 @@ async def _show(flow: PriceFlow, interaction: Interaction, state: PriceState) ->
     user = interaction.user.id
     place = Place.IN_PLACE if state.owner == user else Place.PRIVATE
     await flow.show(Reply(interaction, place), state.owned_by(user))
-
-
-PRICE_ITEMS: tuple[type[ScoutItem[Any]], ...] = (PriceButton, PriceSelect)

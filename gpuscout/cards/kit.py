@@ -77,8 +77,9 @@ def relative(at: datetime) -> str:
 
 
 def moment(at: datetime) -> str:
-    """A time that Discord shows as date and time, in each reader's zone."""
-    return f"<t:{int(at.timestamp())}:f>"
+    """A time that Discord shows as date and time to the second, in each reader's zone."""
+    seconds = int(at.timestamp())
+    return f"<t:{seconds}:d> <t:{seconds}:T>"
 
 
 def pad(cells: list[list[str]], gap: int = 2) -> list[str]:

@@ -201,3 +201,26 @@ async def test_usage_is_recorded(scene: Scene, world: World) -> None:
 def test_forged_state_cannot_name_another_range() -> None:
     state = PriceState(1, "rtx-4090", "vast", "global")
     assert unpack(pack(state, PriceAction.RANGE, "30d")).target == "30d"
+
+
+async def test_chart_is_drawn_once_for_each_data_version(scene: Scene, world: World) -> None:
+    card = await scene.alice.slash(scene.channel, "price", gpu="rtx-4090")
+    world.market.now += timedelta(seconds=2)
+    await scene.bob.slash(scene.channel, "price", gpu="rtx-4090")
+    await scene.alice.click(card.response, label="Refresh")
+    assert len(world.charts.specs) == 1
+
+    world.market.data_version += 1
+    await scene.alice.click(card.response, label="Refresh")
+    assert len(world.charts.specs) == 2
+
+
+async def test_chart_ends_at_the_newest_reading_or_the_last_full_interval(scene: Scene, world: World) -> None:
+    await scene.alice.slash(scene.channel, "price", gpu="rtx-4090")
+    midnight = world.market.now.replace(second=0)
+    assert world.charts.specs[-1].end == midnight.timestamp()
+
+    world.market.data_version += 1
+    world.market.stored = [replace(q, at=midnight + timedelta(seconds=1)) for q in world.market.stored]
+    await scene.alice.slash(scene.channel, "price", gpu="rtx-4090")
+    assert world.charts.specs[-1].end == midnight.timestamp() + 1

@@ -78,8 +78,8 @@ async def test_show_data_answers_privately_with_stored_rows(scene: Scene) -> Non
     assert "23:50 23:50 0.335 2402/4986" in text
     assert "4,986 GPUs: 2,402 rented, 2,584 available" in text
     assert "[500.farm](<https://500.farm>)" in text
-    assert "<t:1767225016:f>" in text
-    assert "<t:1767225040:f>" in text
+    assert "<t:1767225016:d> <t:1767225016:T>" in text
+    assert "<t:1767225040:T>" in text
     assert "version 1" in text
     assert "https://gpuscout.example/methodology" in text
 
