@@ -28,6 +28,9 @@ QUOTE_VALUE_COLUMNS: tuple[str, ...] = (
     "flags",
 )
 
+_QUOTE_COLUMNS = ("ts", "series_id", "source_id", "update_id", *QUOTE_VALUE_COLUMNS)
+"""The columns of ``quote`` in the order of the table, which is the order of an insert's values."""
+
 
 class QuoteValues(NamedTuple):
     """The measured part of a quote row, in the order of :data:`QUOTE_VALUE_COLUMNS`."""
@@ -84,6 +87,7 @@ class MarketStore:
         self._series_ids: dict[SeriesTexts, int] = {}
         self._series_texts: dict[int, SeriesTexts] = {}
         self._source_ids: dict[str, int] = {}
+        self._quote_sql: str | None = None
 
     async def _rows(self, query: Select[Any]) -> Sequence[Row[Any]]:
         async with self.db.read() as conn:
@@ -187,10 +191,13 @@ class MarketStore:
         if not quotes:
             return
         ids = await self.series_ids(conn, [key for key, _ in quotes])
-        head = {"ts": ts, "source_id": source_id, "update_id": update_id}
-        await conn.execute(
-            self.db.insert(t.quote).on_conflict_do_nothing(),
-            [{**head, "series_id": ids[key], **values._asdict()} for key, values in quotes],
+        if self._quote_sql is None:
+            statement = self.db.insert(t.quote).on_conflict_do_nothing()
+            self._quote_sql = str(statement.compile(dialect=conn.dialect, column_keys=list(_QUOTE_COLUMNS)))
+        # Numbers need no conversion, so plain tuples go to the driver: naming and converting 18 values a row costs
+        # more than storing them.
+        await conn.exec_driver_sql(
+            self._quote_sql, [(ts, ids[key], source_id, update_id, *values) for key, values in quotes]
         )
 
     async def _store_rejected(self, conn: AsyncConnection, source_id: int, rows: UpdateRows) -> None:
