@@ -21,6 +21,8 @@ log = structlog.get_logger(__name__)
 _SAMPLES: Final = 16
 _SLOW: Final = 10.0
 """Answers slower than this, in seconds, tell nothing useful."""
+_SET: Final = 0.5
+"""A clock that moved this many seconds more or less than time passed was set."""
 
 
 class ClockSkew:
@@ -30,10 +32,19 @@ class ClockSkew:
     made between *date* and *date* + 1 (Discord's clock), so the shift lies between ``sent - date - 1`` and
     ``received - date``. The intersection over recent answers narrows it; when it becomes empty a clock was set,
     and only the newest answer counts.
+
+    A clock may also be set between two answers, and whoever drops every command for its age asks Discord nothing
+    and never hears of it. So ages are counted on from the last answer by a clock that nobody sets.
+
+    Args:
+        now: Local time, epoch seconds.
+        steady: Seconds of a clock that only ever goes on.
     """
 
-    def __init__(self, now: Callable[[], float] = time.time) -> None:
+    def __init__(self, now: Callable[[], float] = time.time, steady: Callable[[], float] = time.monotonic) -> None:
         self._now = now
+        self._steady = steady
+        self._heard: tuple[float, float] | None = None  # the last answer by both clocks
         self._bounds: deque[tuple[float, float]] = deque(maxlen=_SAMPLES)
         self._low = float("-inf")
         self._high = float("inf")
@@ -42,6 +53,7 @@ class ClockSkew:
         """Take one answer into account. All in epoch seconds; *sent* and *received* by the local clock."""
         if not 0 <= received - sent <= _SLOW:
             return  # slow, or the local clock was set meanwhile
+        self._heard = (received, self._steady())
         low, high = sent - date - 1, received - date
         if low > self._high or high < self._low:
             if abs((low + high) / 2) > 1:
@@ -62,7 +74,15 @@ class ClockSkew:
 
     def age(self, created: float) -> float:
         """Seconds since *created* (epoch seconds of Discord's clock)."""
-        return self._now() - self.seconds - created
+        return self._now() - self._set_by() - self.seconds - created
+
+    def _set_by(self) -> float:
+        """Seconds by which the local clock was set since the last answer."""
+        if self._heard is None:
+            return 0.0
+        local, steady = self._heard
+        moved = (self._now() - local) - (self._steady() - steady)
+        return moved if abs(moved) > _SET else 0.0
 
     def trace_config(self) -> aiohttp.TraceConfig:
         """What to give discord.py as ``http_trace``."""

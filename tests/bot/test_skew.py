@@ -34,10 +34,19 @@ def test_estimate_is_within_a_second_and_never_overcorrects(
 
 
 def test_right_clock_is_left_alone() -> None:
-    skew = ClockSkew(lambda: T0 + 2)
+    steady = iter([0.4, 2.0])
+    skew = ClockSkew(lambda: T0 + 2, lambda: next(steady))
     skew.observe(T0, T0 + 0.3, T0 + 0.4)
     assert skew.seconds == 0
     assert skew.age(T0) == 2
+
+
+@pytest.mark.parametrize("set_by", [3 * 3600, -3 * 3600])
+def test_clock_that_is_set_after_the_last_answer_changes_no_age(set_by: float) -> None:
+    steady = iter([100.0, 160.0])
+    skew = ClockSkew(lambda: T0 + 60 + set_by, lambda: next(steady))
+    skew.observe(T0, T0 - 0.1, T0)
+    assert skew.age(T0 + 59) == pytest.approx(1)
 
 
 def test_no_evidence_no_correction() -> None:
