@@ -55,7 +55,7 @@ def options(
     ] = False,
 ) -> None:
     """Options that every command has."""
-    global _debug  # noqa: PLW0603 - one process, one command
+    global _debug
     _debug = debug
 
 

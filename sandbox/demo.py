@@ -230,7 +230,7 @@ async def serve_demo(
             return 0
 
         async def announce() -> None:
-            while not discord.ready and not stop.is_set():
+            while not (app.bot is not None and app.bot.is_ready()) and not stop.is_set():
                 await asyncio.sleep(0.1)
                 say.sometimes("waiting for the bot…")
             if stop.is_set():

@@ -6,15 +6,16 @@ import asyncio
 import json
 import os
 import re
-import shutil
 import signal
 import socket
 import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from itertools import pairwise
 from pathlib import Path
 
+import aiohttp
 import pytest
 
 from sandbox.discord.actor import Actor
@@ -84,8 +85,8 @@ async def running(folder: Path, *options: str) -> AsyncIterator[Demo]:
 
 async def _member(page: str) -> tuple[str, str]:
     """(user id, #market's id) of the demo's first member."""
-    async with Actor(page, 0) as nobody:
-        state = await nobody.state()
+    async with aiohttp.ClientSession() as session, session.get(f"{page}/sandbox/state") as answer:
+        state = await answer.json()
     [market] = [channel for channel in state["guilds"][0]["channels"] if channel["name"] == "market"]
     assert state["badge"] == "SIMULATED" and state["suggestions"]
     return state["me"]["id"], market["id"]
@@ -102,18 +103,17 @@ async def test_a_newcomers_demo(tmp_path: Path) -> None:
             assert f"port {taken} is busy" in demo.text
             assert "Simulated market – no account or key used. Ctrl-C stops." in demo.text
             shown = [at for at, _ in demo.lines]
-            assert max(b - a for a, b in zip(shown, shown[1:], strict=False)) < 5.0 + 3.0  # 3 s for a busy machine
+            assert max(b - a for a, b in pairwise(shown)) < 5.0 + 3.0  # 3 s for a busy machine
             user, market = await _member(page)
             async with Actor(page, int(user)) as ada:
-                choices = await ada.autocomplete(market, "price", "gpu", {"gpu": "40"})
+                choices = await ada.autocomplete(market, "price", "gpu", "40")
                 assert choices[0]["value"] == "rtx-4090" and "RTX 4090" in choices[0]["name"]
-                card = await ada.run(market, "price", {"gpu": "rtx-4090"})
+                card = await ada.run(market, "price", {"gpu": "rtx-4090"}, within=30)
                 text = json.dumps(card, ensure_ascii=False)
                 assert "SIMULATED" in text and card["attachments"]
             assert await demo.stop() < 10.0
             assert demo.process.returncode == 0, demo.text
     state = json.loads((tmp_path / "data/demo/demo.json").read_text())
-    assert shutil.disk_usage(tmp_path).free > 0
 
     async with running(tmp_path, "--port", "0") as again:
         page = await again.page()
