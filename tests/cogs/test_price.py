@@ -205,7 +205,7 @@ def test_forged_state_cannot_name_another_range() -> None:
 
 async def test_chart_is_drawn_once_for_each_data_version(scene: Scene, world: World) -> None:
     card = await scene.alice.slash(scene.channel, "price", gpu="rtx-4090")
-    world.market.now += timedelta(seconds=2)
+    world.market.now += timedelta(seconds=1)
     await scene.bob.slash(scene.channel, "price", gpu="rtx-4090")
     await scene.alice.click(card.response, label="Refresh")
     assert len(world.charts.specs) == 1
