@@ -32,7 +32,8 @@ class Allowance:
 
     def take(self, member: int, now: float) -> float:
         """Use one; 0 when there was one, else the seconds until there is."""
-        full_at = max(self._full_at.get(member, now), now)
+        # Never further ahead than an empty bucket is: a clock that was set back must not shut anyone out for hours.
+        full_at = min(max(self._full_at.get(member, now), now), now + self._burst * self._every)
         wait = full_at - now - (self._burst - 1) * self._every
         if wait > 0:
             return wait
