@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from tests.e2e.harness import Product, Web, World, web
+from tests.e2e.harness import TOKEN, Product, Web, World, web
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -34,6 +34,8 @@ async def product(world: World, folder: Path) -> AsyncIterator[Product]:
         await world.bot_answers()
         yield product
         await product.stop()
+        assert product.trouble == []
+        assert TOKEN not in "\n".join(product.lines + product.output)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

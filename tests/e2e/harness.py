@@ -241,6 +241,11 @@ class Product:
         record: Json = await until(look, f"log record {event!r}; last lines: {self.tail()}", within)
         return record
 
+    @property
+    def trouble(self) -> list[Json]:
+        """Log records that an operator would have to look at."""
+        return [entry for entry in self.logs if entry["level"] in ("error", "critical") or "exception" in entry]
+
     def tail(self) -> str:
         return "\n".join(self.lines[-8:])[-4000:]
 
@@ -423,13 +428,6 @@ async def cycle(app: App) -> Job:
     job = await app.parts.jobs.get(number)
     assert job is not None
     return job
-
-
-async def forward(app: App, clock: OffsetClock, **span: float) -> None:
-    """Move the clock, and let the bot hear Discord's time once, as any answer of Discord's would."""
-    clock.forward(**span)
-    assert app.bot is not None
-    await app.bot.application_info()
 
 
 async def settled(app: App) -> None:

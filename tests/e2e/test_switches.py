@@ -14,7 +14,7 @@ import pytest_asyncio
 from bot.app import App
 from sandbox.discord import Actor
 from sandbox.farm.faults import BAD_V1, BAD_V2, HOSTILE_NAMES
-from tests.e2e.harness import OffsetClock, Web, World, cycle, forward, is_chart, running_app, web, words
+from tests.e2e.harness import OffsetClock, Web, World, cycle, is_chart, running_app, web, words
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("e2e-switches")]
 
@@ -30,9 +30,8 @@ class Scene:
     ada: Actor
 
     async def next_cycle(self, minutes: float = 15) -> None:
-        await forward(self.app, self.clock, minutes=minutes)
+        self.clock.forward(minutes=minutes)
         await cycle(self.app)
-        await forward(self.app, self.clock)  # retries moved the clock
         await self.app.vitals.measure()
 
     async def switch(self, mode: str, **options: Any) -> None:
@@ -75,7 +74,7 @@ class Scene:
     async def shows_last_data(self, *, stale: bool) -> None:
         """The last data go on being shown; with their age once a poll and a half went without new ones."""
         if stale:
-            await forward(self.app, self.clock, minutes=8)
+            self.clock.forward(minutes=8)
         card = await self.price()
         assert "RTX 4090 on Vast.ai" in words(card)
         assert ("Stale: the source was last heard <t:" in words(card)) is stale
