@@ -32,8 +32,9 @@ class Allowance:
 
     def take(self, member: int, now: float) -> float:
         """Use one; 0 when there was one, else the seconds until there is."""
-        # Never further ahead than an empty bucket is: a clock that was set back must not shut anyone out for hours.
-        full_at = min(max(self._full_at.get(member, now), now), now + self._burst * self._every)
+        full_at = max(self._full_at.get(member, now), now)
+        if full_at - now > self._burst * self._every:
+            full_at = now  # the clock was set back: no reason to shut anyone out for hours
         wait = full_at - now - (self._burst - 1) * self._every
         if wait > 0:
             return wait
