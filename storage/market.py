@@ -31,6 +31,17 @@ QUOTE_VALUE_COLUMNS: tuple[str, ...] = (
 _QUOTE_COLUMNS = ("ts", "series_id", "source_id", "update_id", *QUOTE_VALUE_COLUMNS)
 """The columns of ``quote`` in the order of the table, which is the order of an insert's values."""
 
+_POINT_COLUMNS = ("ts", "price", "p10", "p90", "rented_price", "available_price", "rented", "total", "samples")
+_RAW_POINT_COLUMNS = (
+    "ts",
+    *(f"all_{part}" for part in ("median", "p10", "p90")),
+    "rented_median",
+    "available_median",
+    "rented_count",
+    "all_count",
+    "flags",
+)
+
 
 class QuoteValues(NamedTuple):
     """The measured part of a quote row, in the order of :data:`QUOTE_VALUE_COLUMNS`."""
@@ -356,6 +367,37 @@ class MarketStore:
             .order_by(table.c.ts)
         )
         return await self._rows(query)
+
+    async def history_rows(
+        self, tier: str | None, series_id: int, start_ts: int, end_ts: int, bucket: int
+    ) -> tuple[Sequence[Any], Sequence[Any]]:
+        """Rollups of one series from *start_ts* on, and the raw quotes after the last of them, in one snapshot.
+
+        Args:
+            tier: ``hour`` or ``day``; None reads raw quotes alone.
+            bucket: seconds of a bucket of the tier; the one that holds *start_ts* is read as well.
+
+        Returns:
+            Rollups as (ts, price, p10, p90, rented_price, available_price, rented, total, samples), and quotes as
+            (ts, all_median, all_p10, all_p90, rented_median, available_median, rented_count, all_count, flags,
+            source), each with ts < *end_ts*, oldest first.
+        """
+        rolled: Sequence[Any] = ()
+        async with self.db.read() as conn:
+            if tier is not None:
+                table = rollup_table(tier)
+                query: Select[Any] = select(*(table.c[name] for name in _POINT_COLUMNS)).where(
+                    table.c.series_id == series_id, table.c.ts >= start_ts - start_ts % bucket, table.c.ts < end_ts
+                )
+                rolled = (await conn.execute(query.order_by(table.c.ts))).all()
+            raw_from = max(start_ts, rolled[-1][0] + bucket) if rolled else start_ts
+            query = (
+                select(*(t.quote.c[name] for name in _RAW_POINT_COLUMNS), t.source.c.slug.label("source"))
+                .join(t.source, t.source.c.id == t.quote.c.source_id)
+                .where(t.quote.c.series_id == series_id, t.quote.c.ts >= raw_from, t.quote.c.ts < end_ts)
+                .order_by(t.quote.c.ts)
+            )
+            return rolled, (await conn.execute(query)).all()
 
     async def raw_for_rollup(self, start_ts: int, end_ts: int, series_ids: Sequence[int]) -> Sequence[Row[Any]]:
         """What the rollup function needs of some series' raw quotes with start <= ts < end, in (series, time) order."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -46,33 +46,12 @@ def find_gaps(times: Sequence[int], step: int, end_ts: int) -> tuple[list[tuple[
     return gaps, missing
 
 
-def _from_rollup(row: Any) -> HistoryPoint:
-    return HistoryPoint(
-        row.ts,
-        row.price,
-        row.p10,
-        row.p90,
-        row.rented_price,
-        row.available_price,
-        row.rented,
-        row.total,
-        row.samples,
-    )
-
-
-def _from_raw(row: Any) -> HistoryPoint:
-    """A flagged price is left out of what is drawn; its counts stay."""
-    flagged = bool(row.flags & QuoteFlag.OUTLIER)
-    return HistoryPoint(
-        row.ts,
-        None if flagged else row.all_median,
-        None if flagged else row.all_p10,
-        None if flagged else row.all_p90,
-        None if flagged else row.rented_median,
-        None if flagged else row.available_median,
-        row.rented_count,
-        row.all_count,
-    )
+def _point(row: Sequence[Any]) -> HistoryPoint:
+    """The point of a raw quote. A flagged price is left out of what is drawn; its counts stay."""
+    ts, price, p10, p90, rented_price, available_price, rented, total, flags, _source = row
+    if flags & QuoteFlag.OUTLIER:
+        return HistoryPoint(ts, None, None, None, None, None, rented, total)
+    return HistoryPoint(ts, price, p10, p90, rented_price, available_price, rented, total)
 
 
 async def read_history(
@@ -89,33 +68,22 @@ async def read_history(
     if series_id is None:
         return History(key, tier, start, end, step, ())
     start_ts, end_ts = int(start.timestamp()), int(end.timestamp()) + 1
-    rows: list[Any] = []
-    raw_from = start_ts
-    if tier is not HistoryTier.RAW:
-        seconds = HOUR if tier is HistoryTier.HOUR else DAY
-        rows.extend(await store.rollup_rows(tier.value, series_id, start_ts - start_ts % seconds, end_ts))
-        if rows:
-            raw_from = max(start_ts, rows[-1].ts + seconds)
-    rolled = len(rows)
-    tail = await store.raw_rows(series_id, raw_from, end_ts)
-    rows.extend(tail)
-
-    times = [row.ts for row in rows]
-    prices = [row.price for row in rows[:rolled]] + [
-        None if row.flags & QuoteFlag.OUTLIER else row.all_median for row in tail
-    ]
-    kept = thin(prices, points)
+    stored, bucket = {HistoryTier.HOUR: ("hour", HOUR), HistoryTier.DAY: ("day", DAY)}.get(tier, (None, 1))
+    rolled, tail = await store.history_rows(stored, series_id, start_ts, end_ts, bucket)
+    newest = [_point(row) for row in tail]
+    times = [row[0] for row in rolled] + [point.ts for point in newest]
+    kept = thin([row[1] for row in rolled] + [point.price for point in newest], points)
     gaps, missing = find_gaps(times, int(step.total_seconds()), end_ts) if times else ([], 0)
-    make: tuple[Callable[[Any], HistoryPoint], Callable[[Any], HistoryPoint]] = (_from_rollup, _from_raw)
+    first_raw = len(rolled)
     return History(
         key=key,
         tier=tier,
         start=start,
         end=end,
         step=step,
-        points=[make[index >= rolled](rows[index]) for index in kept],
+        points=[HistoryPoint._make(rolled[i]) if i < first_raw else newest[i - first_raw] for i in kept],
         gaps=gaps,
         missing=missing,
         source=tail[-1].source if tail else "",
-        thinned=len(kept) < len(rows),
+        thinned=len(kept) < len(times),
     )

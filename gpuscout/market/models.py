@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import IntFlag, StrEnum
+from typing import NamedTuple
 
 GLOBAL = "global"
 ANY = "any"
@@ -164,9 +165,11 @@ class HistoryTier(StrEnum):
     DAY = "day"
 
 
-@dataclass(frozen=True, slots=True)
-class HistoryPoint:
-    """One point of history; ``ts`` is the bucket's start (rollups) or the source time (raw), epoch seconds."""
+class HistoryPoint(NamedTuple):
+    """One point of history; ``ts`` is the bucket's start (rollups) or the source time (raw), epoch seconds.
+
+    A tuple, because a read makes hundreds of them.
+    """
 
     ts: int
     price: float | None
