@@ -9,9 +9,10 @@ from __future__ import annotations
 from functools import lru_cache
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
+from urllib.parse import unquote, urlsplit
 
-from pydantic import BeforeValidator, Field, SecretStr, field_validator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 Role = Literal["bot", "ingest", "worker", "web"]
@@ -27,18 +28,50 @@ def _split(value: object) -> object:
     return value
 
 
-def _blank_is_unset(value: object) -> object:
-    """A line ``NAME=`` in ``.env`` means: not set."""
-    if isinstance(value, str) and not value.strip():
-        return None
-    return value
+def _passwords(url: str) -> list[str]:
+    """The password in an address, as written and as meant; empty when there is none."""
+    try:
+        password = urlsplit(url).password if "://" in url else None
+    except ValueError:
+        return []
+    return [password, unquote(password)] if password else []
+
+
+def _folded(*words: str) -> BeforeValidator:
+    """Accept one of *words* in any case: ``info`` for ``INFO``."""
+    known = {word.lower(): word for word in words}
+    return BeforeValidator(lambda value: known.get(value.lower(), value) if isinstance(value, str) else value)
+
+
+def _address(*schemes: str) -> AfterValidator:
+    """Require an address with one of *schemes* and a host, without credentials; takes slashes off its end."""
+    wanted = " or ".join(f"{scheme}://" for scheme in schemes)
+
+    def check(url: str) -> str:
+        try:
+            parts = urlsplit(url)
+            port = parts.port
+        except ValueError:
+            raise ValueError(f"is not an address; it must start with {wanted} and name a host") from None
+        if parts.scheme not in schemes or not parts.hostname or port == 0 or any(char.isspace() for char in url):
+            raise ValueError(f"must start with {wanted} and name a host")
+        if parts.username is not None or parts.password is not None:
+            raise ValueError("must carry no user name or password")
+        return url.rstrip("/")
+
+    return AfterValidator(check)
 
 
 Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
 Ids = Annotated[tuple[int, ...], NoDecode, BeforeValidator(_split)]
-OptionalSecret = Annotated[SecretStr | None, BeforeValidator(_blank_is_unset)]
-OptionalText = Annotated[str | None, BeforeValidator(_blank_is_unset)]
-OptionalInt = Annotated[int | None, BeforeValidator(_blank_is_unset)]
+HttpUrl = Annotated[str, _address("http", "https")]
+Mirrors = Annotated[tuple[HttpUrl, ...], NoDecode, BeforeValidator(_split), Field(min_length=1)]
+GatewayUrl = Annotated[str, _address("ws", "wss")]
+LogLevel = Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], _folded("DEBUG", "INFO", "WARNING", "ERROR")]
+LogFormat = Annotated[Literal["json", "console"], _folded("json", "console")]
+Dialect = Annotated[Literal["auto", "exporter", "specified"], _folded("auto", "exporter", "specified")]
+
+DAY_SECONDS = 86_400
 
 
 class Settings(BaseSettings):
@@ -50,59 +83,65 @@ class Settings(BaseSettings):
 
     # Storage
     database_url: str = EMBEDDED_DATABASE
-    redis_url: OptionalSecret = None
+    redis_url: SecretStr | None = None
 
     # Discord
-    discord_token: OptionalSecret = None
-    discord_api_url: str = "https://discord.com/api/v10"
-    discord_gateway_url: OptionalText = None
+    discord_token: SecretStr | None = None
+    discord_api_url: HttpUrl = "https://discord.com/api/v10"
+    discord_gateway_url: GatewayUrl | None = None
     discord_owner_ids: Ids = ()
     shard_ids: Ids = ()
-    shard_count: OptionalInt = Field(default=None, ge=1)
-    support_url: OptionalText = None
+    shard_count: int | None = Field(default=None, ge=1)
+    support_url: HttpUrl | None = None
 
     # Market source
-    farm_url: Words = ("https://500.farm",)
-    farm_api_key: OptionalSecret = None
-    farm_dialect: Literal["auto", "exporter", "specified"] = "auto"
+    farm_url: Mirrors = ("https://500.farm",)
+    farm_api_key: SecretStr | None = None
+    farm_dialect: Dialect = "auto"
     market_source: str = Field(default="500.farm", pattern=r"^[a-z0-9][a-z0-9.-]{0,31}$")
     """Name under which quotes of the exporter dialect are stored and shown; the demo sets ``simulator``."""
-    ingest_interval_seconds: int = Field(default=900, ge=5)
-    trend_interval_seconds: int = Field(default=3600, ge=5)
-    raw_retention_hours: int = Field(default=336, ge=1)
-    """Raw quotes are kept this long, and at least 48 hours whatever is set (see ``gpuscout.market.retention``)."""
+    ingest_interval_seconds: int = Field(default=900, ge=5, le=9_600)
+    """At most 2 h 40 min: data must not count as fresh (1.5 intervals) when they are old enough to be hidden (4 h)."""
+    trend_interval_seconds: int = Field(default=3600, ge=5, le=DAY_SECONDS)
+    raw_retention_hours: int = Field(default=336, ge=1, le=24 * 366 * 10)
+    """Raw quotes are kept this long, and at least 48 hours whatever is set (see ``gpuscout.market.trends``)."""
 
     # Web
     web_host: str = "127.0.0.1"
     web_port: int = Field(default=8080, ge=0, le=65535)
-    public_url: str = "http://127.0.0.1:8080"
+    public_url: HttpUrl = "http://127.0.0.1:8080"
     web_trusted_proxies: Words = ("127.0.0.0/8", "::1/128")
     """Networks whose ``X-Forwarded-For`` is believed: the proxies in front of the web server."""
 
     # Operation
-    secret_key: OptionalSecret = None
+    secret_key: SecretStr | None = None
     """Comma-separated ring, newest first; made and kept in ``data_dir`` on the embedded default."""
-    log_format: Literal["json", "console"] | None = None
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    log_format: LogFormat | None = None
+    log_level: LogLevel = "INFO"
     chart_workers: int = Field(default=1, ge=1, le=8)
     data_dir: Path = Path("data")
 
-    @field_validator("farm_url")
+    @model_validator(mode="before")
     @classmethod
-    def _farm_urls_are_http(cls, urls: tuple[str, ...]) -> tuple[str, ...]:
-        if not urls:
-            raise ValueError("needs at least one address, for example https://500.farm")
-        for url in urls:
-            if not url.startswith(("http://", "https://")):
-                raise ValueError("every mirror must start with http:// or https://")
-        return tuple(url.rstrip("/") for url in urls)
+    def _blank_is_unset(cls, values: Any) -> Any:
+        """A line ``NAME=`` in ``.env`` means: the default. Spaces around a value (a pasted token) mean nothing."""
+        if not isinstance(values, dict):
+            return values
+        stripped = {name: value.strip() if isinstance(value, str) else value for name, value in values.items()}
+        return {name: value for name, value in stripped.items() if value != ""}
 
-    @field_validator("discord_api_url", "public_url")
+    @field_validator("discord_token")
     @classmethod
-    def _no_trailing_slash(cls, url: str) -> str:
-        if not url.startswith(("http://", "https://")):
-            raise ValueError("must start with http:// or https://")
-        return url.rstrip("/")
+    def _token_alone(cls, token: SecretStr | None) -> SecretStr | None:
+        """A token pasted with the ``Bot`` of its header is understood."""
+        if token is None:
+            return None
+        words = token.get_secret_value().split()
+        if len(words) == 2 and words[0].lower() == "bot":
+            words = words[1:]
+        if len(words) != 1:
+            raise ValueError("is not a bot token: it must be one word, as the Developer Portal shows it")
+        return SecretStr(words[0])
 
     @field_validator("web_trusted_proxies")
     @classmethod
@@ -111,11 +150,6 @@ class Settings(BaseSettings):
             ip_network(network)
         return networks
 
-    @field_validator("log_format", mode="before")
-    @classmethod
-    def _blank_log_format(cls, value: object) -> object:
-        return _blank_is_unset(value)
-
     @model_validator(mode="after")
     def _shards_agree(self) -> Settings:
         if self.shard_ids and self.shard_count is None:
@@ -123,6 +157,13 @@ class Settings(BaseSettings):
         if self.shard_count is not None and any(not 0 <= i < self.shard_count for i in self.shard_ids):
             raise ValueError("every id in SHARD_IDS must be from 0 to SHARD_COUNT - 1")
         return self
+
+    def secrets(self) -> tuple[str, ...]:
+        """Every credential in these settings, for the log to hide (``config.logging.hide_secrets``)."""
+        held = [value.get_secret_value() for _, value in self if isinstance(value, SecretStr)]
+        parts = [part.strip() for value in held for part in value.split(",")]
+        passwords = [word for url in (self.database_url, *held) for word in _passwords(url)]
+        return tuple(dict.fromkeys([*held, *parts, *passwords]))
 
     @property
     def embedded(self) -> bool:
