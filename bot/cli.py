@@ -26,7 +26,9 @@ app = typer.Typer(
 db_app = typer.Typer(help="Database migrations.", no_args_is_help=True)
 commands_app = typer.Typer(help="Slash commands.", no_args_is_help=True)
 dead_app = typer.Typer(help="Work that could not be done.", no_args_is_help=True)
+market_app = typer.Typer(help="What the market sources sent that needs a person.", no_args_is_help=True)
 app.add_typer(db_app, name="db")
+app.add_typer(market_app, name="market")
 app.add_typer(commands_app, name="commands")
 app.add_typer(dead_app, name="dead-letters")
 
@@ -70,11 +72,13 @@ def settings_or_fail() -> Settings:
     from pydantic import ValidationError
 
     try:
-        return load_settings()
+        settings = load_settings()
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         name = ".".join(str(part) for part in first["loc"]).upper() or "settings"
         fail(f"{name}: {first['msg'].removeprefix('Value error, ')}", 2)
+    _configure(settings)
+    return settings
 
 
 def run_async(work: Coroutine[Any, Any, int]) -> NoReturn:
@@ -98,8 +102,9 @@ def _sentence(error: BaseException) -> str:
 
 
 def _configure(settings: Settings) -> None:
-    from config.logging import configure_logging
+    from config.logging import configure_logging, hide_secrets
 
+    hide_secrets(settings.secrets())
     configure_logging(settings.log_level, settings.log_format)
 
 
@@ -126,7 +131,6 @@ def run(
         settings.check_roles(chosen)
     except ValueError as error:
         fail(str(error), 2)
-    _configure(settings)
     run_async(serve(settings, chosen, version()))
 
 
@@ -153,7 +157,6 @@ def ingest(
     from bot.tools import ingest_once
 
     settings = settings_or_fail()
-    _configure(settings)
     run_async(ingest_once(settings, source))
 
 
@@ -202,8 +205,31 @@ def commands_sync(
     settings = settings_or_fail()
     if settings.discord_token is None:
         fail("DISCORD_TOKEN is not set; put the bot's token there", 2)
-    _configure(settings)
     run_async(sync_slash_commands(settings, force, version()))
+
+
+@market_app.command("sources")
+def market_sources() -> None:
+    """Show each source: last answer, problem, what was rejected."""
+    from bot.tools import show_sources
+
+    run_async(show_sources(settings_or_fail()))
+
+
+@market_app.command("rejected")
+def market_rejected(limit: Annotated[int, typer.Option(min=1, max=500)] = 20) -> None:
+    """Show the newest samples of rejected items with their reasons."""
+    from bot.tools import show_rejected
+
+    run_async(show_rejected(settings_or_fail(), limit))
+
+
+@market_app.command("unknown")
+def market_unknown() -> None:
+    """List GPU names that the catalogue does not know, most often seen first."""
+    from bot.tools import show_unknown
+
+    run_async(show_unknown(settings_or_fail()))
 
 
 @dead_app.command("list")
