@@ -21,6 +21,11 @@ DEFAULT_LOCALE = "en-US"
 LOCALES_DIR = Path(__file__).parent / "locales"
 
 
+def _unsigned_zero(value: float, decimals: int) -> float:
+    """*value*, or plain zero where it rounds to that (half to even, as the formatter does): nobody reads ``-0 %``."""
+    return 0.0 if abs(value) <= 0.5 * 10**-decimals else value
+
+
 class Text:
     """One reader's language: callable for texts, with methods for numbers and times."""
 
@@ -37,7 +42,7 @@ class Text:
     def number(self, value: float, digits: int = 0) -> str:
         """A plain number with grouping and exactly *digits* decimals."""
         pattern = "#,##0" + ("." + "0" * digits if digits else "")
-        return format_decimal(value, format=pattern, locale=self._babel)
+        return format_decimal(_unsigned_zero(value, digits), format=pattern, locale=self._babel)
 
     def money(self, usd: float, per: str | None = None) -> str:
         """US dollars: two decimals from $1, three below where they matter ($0.435).
@@ -45,9 +50,12 @@ class Text:
         *per* is a unit such as ``h``.
         """
         pattern: str = self._babel.currency_formats["standard"].pattern
+        digits = 2
         if abs(usd) < 1 and round(usd, 3) != round(usd, 2):
-            pattern = pattern.replace("0.00", "0.000")
-        text = format_currency(usd, "USD", format=pattern, locale=self._babel, currency_digits=False)
+            pattern, digits = pattern.replace("0.00", "0.000"), 3
+        text = format_currency(
+            _unsigned_zero(usd, digits), "USD", format=pattern, locale=self._babel, currency_digits=False
+        )
         return f"{text}/{per}" if per else text
 
     def percent(self, ratio: float, digits: int = 0, signed: bool = False) -> str:
@@ -55,18 +63,21 @@ class Text:
         pattern: str = self._babel.percent_formats[None].pattern
         if digits:
             pattern = pattern.replace("#,##0", "#,##0." + "0" * digits)
+        ratio = _unsigned_zero(ratio, digits + 2)
         text = format_percent(ratio, format=pattern, locale=self._babel)
-        return f"+{text}" if signed and round(ratio, digits + 2) > 0 else text
+        return f"+{text}" if signed and ratio > 0 else text
 
     def duration(self, span: timedelta) -> str:
-        """Rough length in the largest fitting unit, e.g. ``12 min``."""
-        return format_timedelta(span, granularity="second", threshold=0.99, format="short", locale=self._babel)
+        """Rough length in the largest fitting unit, e.g. ``12 min``; a negative one (clocks differ) is none at all."""
+        return format_timedelta(
+            max(span, timedelta(0)), granularity="second", threshold=0.99, format="short", locale=self._babel
+        )
 
     def datetime(self, at: datetime, tz: str = "UTC") -> str:
         """Date and time in the zone *tz* (unknown zones: UTC), with the zone's name."""
         try:
             zone = ZoneInfo(tz)
-        except (ZoneInfoNotFoundError, ValueError):
+        except (ZoneInfoNotFoundError, ValueError, OSError):  # OSError: the name of a folder, or too long
             zone = ZoneInfo("UTC")
         return format_datetime(at.astimezone(zone), "d MMM y, HH:mm zzz", locale=self._babel)
 
