@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import hmac
 import os
@@ -43,19 +44,28 @@ def secret_ring(settings: Settings) -> tuple[bytes, ...]:
 
 def _kept(path: Path) -> bytes:
     path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        key = path.read_bytes().strip()
-        if len(key) < MIN_BYTES:
-            raise SecretKeyMissing(f"{path} is damaged; restore it, or delete it to begin with a new secret") from None
-        return key
-    with os.fdopen(handle, "wb") as file:
-        key = secrets.token_urlsafe(32).encode()
-        file.write(key)
-        file.flush()
-        os.fsync(file.fileno())
+    if not path.exists():
+        _make(path)
+    key = path.read_bytes().strip()
+    if len(key) < MIN_BYTES:
+        raise SecretKeyMissing(f"{path} is damaged; restore it, or delete it to begin with a new secret")
     return key
+
+
+def _make(path: Path) -> None:
+    """Write a new secret, whole or not at all; one that another process made meanwhile stays."""
+    temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
+    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(secrets.token_urlsafe(32).encode())
+            file.flush()
+            os.fsync(file.fileno())
+        with contextlib.suppress(FileExistsError):
+            # Unlike a rename, a link never replaces what is there.
+            path.hardlink_to(temporary)
+    finally:
+        temporary.unlink()
 
 
 def derive(ring: tuple[bytes, ...], purpose: str) -> bytes:
