@@ -52,7 +52,8 @@ lock: $(STAMP) ## Resolve the lock files anew (hashes, no index addresses).
 	@scripts/lock
 
 pictures: setup ## Draw the pictures of the README and docs with the product itself.
-	@$(BIN)/python -m docs.make_pictures
+	@$(BIN)/python docs/make_pictures.py
+	@$(BIN)/python docs/make_demo_pictures.py
 
 clean: ## Remove what was made.
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist *.egg-info

@@ -22,8 +22,6 @@ from gpuscout.resilience.retry import interactive
 from storage.engine import Database
 from storage.schema import is_current
 
-INVITE_PERMISSIONS = 1 << 10 | 1 << 11 | 1 << 14 | 1 << 15 | 1 << 31
-"""View channels, send messages, embed links, attach files, use application commands. Never Administrator."""
 CHECK_SECONDS = 20.0
 
 Outcome = Literal["ok", "off", "warn", "FAIL"]
@@ -36,14 +34,6 @@ class Finding:
     name: str
     outcome: Outcome
     detail: str
-
-
-def invite_link(application_id: int) -> str:
-    """Discord's page that adds the bot to a server with the few permissions it needs."""
-    return (
-        f"https://discord.com/oauth2/authorize?client_id={application_id}"
-        f"&permissions={INVITE_PERMISSIONS}&integration_type=0&scope=bot+applications.commands"
-    )
 
 
 async def _database(settings: Settings) -> Finding:
@@ -102,6 +92,7 @@ async def _discord(settings: Settings) -> Finding:
     import discord
 
     from bot.endpoints import use_endpoints
+    from gpuscout.cards.links import invite_url
 
     use_endpoints(settings)
     client = discord.Client(intents=discord.Intents.none())
@@ -117,7 +108,7 @@ async def _discord(settings: Settings) -> Finding:
     return Finding(
         "discord",
         "ok",
-        f"logged in as {application.name}\n{'':15}invite: {invite_link(application.id)}",
+        f"logged in as {application.name}\n{'':15}invite: {invite_url(application.id)}",
     )
 
 

@@ -129,7 +129,13 @@ def breaker_state(client: ResilientClient) -> str:
 def make_ingest(
     parts: Parts, client: ResilientClient, on_stored: Callable[[int], Awaitable[None]] | None = None
 ) -> Ingest:
-    """The ingest of the exporter dialect."""
+    """The ingest of the exporter dialect.
+
+    Raises:
+        ValueError: the settings ask for a dialect that is not read yet.
+    """
+    if parts.settings.farm_dialect == "specified":
+        raise ValueError("FARM_DIALECT=specified cannot be read yet; leave it at auto, which reads 500.farm's exporter")
     return Ingest(
         ExporterSource(client, parts.settings.market_source),
         parts.store,

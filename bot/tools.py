@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import datetime
 
 import typer
 
 from bot.parts import Parts, make_farm_client, make_ingest, open_parts
 from config.logging import redact_text
 from config.settings import Settings
+from gpuscout.market.watch import load_statuses
 from storage import migrate
 
 
@@ -65,6 +67,47 @@ async def migrate_to(settings: Settings, revision: str, *, up: bool) -> int:
 async def show_revision(settings: Settings) -> int:
     """Print the database's revision."""
     typer.echo(await migrate.current(settings.database_url) or "empty (run: gpuscout db upgrade)")
+    return 0
+
+
+async def show_sources(settings: Settings) -> int:
+    """A few lines a source; exit code 1 when one is sick."""
+    async with opened(settings) as parts:
+        statuses = await load_statuses(parts.state)
+    for status in statuses:
+        typer.echo(f"{status.source}: {status.problem or 'well'}")
+        typer.echo(f"  last read {_when(status.last_attempt)}, last new data {_when(status.last_success)}")
+        typer.echo(f"  source time {_when(status.last_source_time)}, {status.series} series, breaker {status.breaker}")
+        for reason, count in status.reject_reasons.items():
+            typer.echo(f"  rejected {count} x {reason}")
+    if not statuses:
+        typer.echo("no source was read yet (run: gpuscout ingest)")
+    return 1 if any(status.problem for status in statuses) else 0
+
+
+def _when(at: datetime | None) -> str:
+    return f"{at:%Y-%m-%d %H:%M:%S} UTC" if at else "never"
+
+
+async def show_rejected(settings: Settings, limit: int) -> int:
+    """Newest samples of rejected items."""
+    async with opened(settings) as parts:
+        rows = await parts.store.rejected_samples(limit)
+    for row in rows:
+        typer.echo(f"{_when(row.seen_at)}  {row.source}/{row.feed}  {row.reason}\n    {row.sample[:300]}")
+    if not rows:
+        typer.echo("nothing was rejected in the last days")
+    return 0
+
+
+async def show_unknown(settings: Settings) -> int:
+    """GPU names without an entry in config/gpus.toml."""
+    async with opened(settings) as parts:
+        rows = await parts.store.unknown_names()
+    for row in rows:
+        typer.echo(f"{row.times:>6} x  {row.name}  ({row.slug}), last seen {_when(row.last_seen)}")
+    if not rows:
+        typer.echo("every name is known")
     return 0
 
 

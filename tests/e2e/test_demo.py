@@ -1,4 +1,4 @@
-"""``gpuscout demo`` as a newcomer meets it: one process, one address, a card, an end, and a second start that goes on."""
+"""``gpuscout demo`` as a newcomer meets it: one address, a card, an end, and a second start that goes on."""
 
 from __future__ import annotations
 
