@@ -1,0 +1,352 @@
+"""Storing a poll: our write path against the same rows written barely, on SQLite and PostgreSQL.
+
+Ours is the commit of an ingest cycle: the update, 500 quotes, the data version, the watch over the source, the
+watermarks and the rollup job, in one transaction. The bare ways start from the same quotes and write the same rows of
+the same tables in one transaction with the same durability: SQLAlchemy Core's ``executemany``, and the driver alone
+(``sqlite3`` without threads or event loop; ``asyncpg``). What ours does beyond that (series ids looked up, nothing
+stored twice, watermarks and watch read) counts against it.
+
+Run ``python -m benchmarks ingest_upsert [--quick]``. ``vs_core`` is ours to Core in rows a second, at least 0.9.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sqlite3
+import statistics
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any, Protocol
+
+import asyncpg
+from sqlalchemy import Table, event, select
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from benchmarks.market_fixture import (
+    POLL_ROWS,
+    SOURCE,
+    PollSource,
+    fill_quotes,
+    poll,
+    postgres_databases,
+    result_of,
+    series_keys,
+    sqlite_databases,
+)
+from benchmarks.measure import emit, in_turns, median_ratio, percentile, say
+from config.catalogue import GpuCatalogue
+from gpuscout.market.ingest import ROLLUP_JOB, Ingest
+from gpuscout.market.models import METHOD_VERSION, SeriesKey
+from gpuscout.market.normalise import NormalisedDocument
+from gpuscout.market.rollup import HOUR
+from gpuscout.market.rows import values_of
+from gpuscout.market.trends import MARKET_WORK
+from gpuscout.market.watch import FeedState, Verdict, WatchState, observe
+from storage import tables as t
+from storage.engine import Database
+from storage.jobs import JobStore
+from storage.market import QUOTE_VALUE_COLUMNS, MarketStore
+from storage.state import AppState
+from tests.services import ServiceMissing, running_postgres
+
+CORE_LIMIT = 0.9
+FIRST = datetime(2026, 1, 1, tzinfo=UTC)
+INTERVAL = timedelta(minutes=15)
+PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "cache_size=-65536", "wal_autocheckpoint=4000")
+
+Row = dict[str, Any]
+
+
+class Writer(Protocol):
+    """A way of storing a poll."""
+
+    async def write(self, document: NormalisedDocument) -> None:
+        """Store and commit it."""
+        ...
+
+    async def close(self) -> None:
+        """Give the connections back."""
+        ...
+
+
+class Ours:
+    """The product's write path."""
+
+    def __init__(self, url: str) -> None:
+        self.db = Database(url)
+        self.state = AppState(self.db)
+        self.ingest = Ingest(PollSource(), MarketStore(self.db), self.state, JobStore(self.db), GpuCatalogue.load())
+        self.verdicts: dict[datetime, Verdict] = {}
+
+    def judge(self, documents: Iterable[NormalisedDocument]) -> None:
+        """Watch the source over all polls beforehand: judging it is no part of writing."""
+        watch = WatchState()
+        for document in documents:
+            at = document.document.source_time
+            self.verdicts[at] = observe(watch, result_of(document), at)
+            watch = self.verdicts[at].state
+
+    async def write(self, document: NormalisedDocument) -> None:
+        """The commit of an ingest cycle."""
+        await self.ingest._commit([document], self.verdicts[document.document.source_time])
+
+    async def close(self) -> None:
+        """Close the database."""
+        await self.db.close()
+
+
+def rows_of(document: NormalisedDocument) -> tuple[int, Row, Row, Row]:
+    """Time of a poll (epoch seconds), and the rows of its update, the watch over its source, and its job."""
+    at = document.document.source_time
+    ts = int(at.timestamp())
+    hour = ts - ts % HOUR
+    update = {
+        "source_id": 1, "feed": "v1", "source_time_ms": ts * 1000, "fetched_at": at, "method": METHOD_VERSION,
+        "read": POLL_ROWS, "rejected": 0, "stored": len(document.quotes),
+    }  # fmt: skip
+    watch = WatchState(last_attempt=at, last_success=at, feeds={"v1": FeedState(source_time=at)})
+    state = {"key": f"market.watch:{SOURCE}", "value": watch.model_dump(mode="json"), "updated_at": at}
+    job = {
+        "kind": ROLLUP_JOB, "payload": {"until": hour}, "dedupe_key": f"{ROLLUP_JOB}:{hour}",
+        "concurrency_key": MARKET_WORK, "state": "ready", "run_at": at, "max_attempts": 8, "created_at": at,
+    }  # fmt: skip
+    return ts, update, state, job
+
+
+class Core:
+    """SQLAlchemy Core barely: an engine, one transaction, ``executemany``."""
+
+    def __init__(self, url: str, ids: Mapping[SeriesKey, int]) -> None:
+        self.ids = ids
+        sqlite_only: Row = {"connect_args": {"isolation_level": None}} if url.startswith("sqlite") else {}
+        self.engine = create_async_engine(url, **sqlite_only)
+        if sqlite_only:
+            event.listen(self.engine.sync_engine, "connect", _set_pragmas)
+            event.listen(self.engine.sync_engine, "begin", lambda conn: conn.exec_driver_sql("BEGIN IMMEDIATE"))
+        db = Database(url)  # for its dialect only; it connects to nothing
+        version, state = db.insert(t.data_version), db.insert(t.app_state)
+        self.update = db.insert(t.market_update).returning(t.market_update.c.id)
+        self.quotes = db.insert(t.quote).on_conflict_do_nothing()
+        self.version = version.on_conflict_do_update(
+            index_elements=["name"], set_={"version": t.data_version.c.version + 1}
+        )
+        self.state = state.on_conflict_do_update(index_elements=["key"], set_={"value": state.excluded.value})
+        self.job = db.insert(t.job).on_conflict_do_nothing(index_elements=["dedupe_key"])
+
+    async def write(self, document: NormalisedDocument) -> None:
+        """The same rows."""
+        ts, update, state, job = rows_of(document)
+        async with self.engine.begin() as conn:
+            update_id = (await conn.execute(self.update, update)).scalar_one()
+            head = {"ts": ts, "source_id": 1, "update_id": update_id}
+            await conn.execute(
+                self.quotes,
+                [{**head, "series_id": self.ids[q.key], **values_of(q)._asdict()} for q in document.quotes],
+            )
+            await conn.execute(self.version, {"name": "market", "version": 1})
+            await conn.execute(self.state, state)
+            await conn.execute(self.job, job)
+
+    async def close(self) -> None:
+        """Close the engine."""
+        await self.engine.dispose()
+
+
+def _set_pragmas(connection: Any, _record: object = None) -> None:
+    cursor = connection.cursor()
+    for pragma in PRAGMAS:
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _sql(table: Table, columns: list[str], tail: str, mark: Callable[[int], str]) -> str:
+    marks = ", ".join(map(mark, range(1, len(columns) + 1)))
+    return f"INSERT INTO {table.name} ({', '.join(columns)}) VALUES ({marks}) {tail}"
+
+
+QUOTE_COLUMNS = ["ts", "source_id", "update_id", "series_id", *QUOTE_VALUE_COLUMNS]
+VERSION_TAIL = "ON CONFLICT (name) DO UPDATE SET version = data_version.version + 1"
+STATE_TAIL = "ON CONFLICT (key) DO UPDATE SET value = excluded.value"
+JOB_TAIL = "ON CONFLICT (dedupe_key) DO NOTHING"
+
+
+class SqliteDriver:
+    """``sqlite3`` alone, in the thread that asks."""
+
+    def __init__(self, url: str, ids: Mapping[SeriesKey, int]) -> None:
+        self.ids = ids
+        self.conn = sqlite3.connect(url.removeprefix("sqlite+aiosqlite:///"), isolation_level=None)
+        _set_pragmas(self.conn)
+
+    async def write(self, document: NormalisedDocument) -> None:
+        """The same rows."""
+        ts, update, state, job = (_plain(rows) for rows in rows_of(document))
+        insert = partial(_sql, mark=lambda _: "?")
+        conn = self.conn
+        conn.execute("BEGIN IMMEDIATE")
+        update_id = conn.execute(insert(t.market_update, list(update), ""), tuple(update.values())).lastrowid
+        conn.executemany(
+            insert(t.quote, QUOTE_COLUMNS, "ON CONFLICT DO NOTHING"),
+            [(ts, 1, update_id, self.ids[quote.key], *values_of(quote)) for quote in document.quotes],
+        )
+        conn.execute(insert(t.data_version, ["name", "version"], VERSION_TAIL), ("market", 1))
+        conn.execute(insert(t.app_state, list(state), STATE_TAIL), tuple(state.values()))
+        conn.execute(insert(t.job, list(job), JOB_TAIL), tuple(job.values()))
+        conn.execute("COMMIT")
+
+    async def close(self) -> None:
+        """Close the connection."""
+        self.conn.close()
+
+
+def _plain(row: Any) -> Any:
+    """A row as ``sqlite3`` takes it: times as SQLAlchemy writes them, JSON as text."""
+    if not isinstance(row, dict):
+        return row
+    plain = {}
+    for name, value in row.items():
+        if isinstance(value, datetime):
+            plain[name] = value.strftime("%Y-%m-%d %H:%M:%S.%f")
+        else:
+            plain[name] = json.dumps(value) if isinstance(value, dict) else value
+    return plain
+
+
+class PostgresDriver:
+    """``asyncpg`` alone; it keeps the statements prepared."""
+
+    def __init__(self, conn: asyncpg.Connection, ids: Mapping[SeriesKey, int]) -> None:
+        self.conn = conn
+        self.ids = ids
+
+    @classmethod
+    async def connect(cls, url: str, ids: Mapping[SeriesKey, int]) -> PostgresDriver:
+        """Open the connection."""
+        conn = await asyncpg.connect(url.replace("+asyncpg", ""))
+        await conn.set_type_codec("jsonb", encoder=json.dumps, decoder=json.loads, schema="pg_catalog")
+        return cls(conn, ids)
+
+    async def write(self, document: NormalisedDocument) -> None:
+        """The same rows."""
+        ts, update, state, job = rows_of(document)
+        insert = partial(_sql, mark=lambda number: f"${number}")
+        async with self.conn.transaction():
+            update_id = await self.conn.fetchval(
+                insert(t.market_update, list(update), "RETURNING id"), *update.values()
+            )
+            await self.conn.executemany(
+                insert(t.quote, QUOTE_COLUMNS, "ON CONFLICT DO NOTHING"),
+                [(ts, 1, update_id, self.ids[quote.key], *values_of(quote)) for quote in document.quotes],
+            )
+            await self.conn.execute(insert(t.data_version, ["name", "version"], VERSION_TAIL), "market", 1)
+            await self.conn.execute(insert(t.app_state, list(state), STATE_TAIL), *state.values())
+            await self.conn.execute(insert(t.job, list(job), JOB_TAIL), *job.values())
+
+    async def close(self) -> None:
+        """Close the connection."""
+        await self.conn.close()
+
+
+async def _series_ids(url: str) -> dict[SeriesKey, int]:
+    db = Database(url)
+    try:
+        async with db.read() as conn:
+            rows = (await conn.execute(select(t.series))).all()
+    finally:
+        await db.close()
+    return {SeriesKey(*row[1:7]): row.id for row in rows}
+
+
+async def _compare(name: str, writers: Mapping[str, Writer], first: datetime, rounds: int) -> None:
+    """Polls written in turns, and what they say."""
+    keys = series_keys()
+
+    def way(writer: Writer) -> Callable[[int], Awaitable[None]]:
+        async def write(number: int) -> None:
+            await writer.write(documents[number])
+
+        return write
+
+    warm_up = 5
+    documents = {n: poll(keys, first + n * INTERVAL, n) for n in range(-warm_up, rounds)}
+    for writer in writers.values():
+        if isinstance(writer, Ours):
+            writer.judge(documents.values())
+    times = await in_turns({key: way(writer) for key, writer in writers.items()}, rounds, warm_up=warm_up)
+    speed = {key: POLL_ROWS / statistics.median(values) * 1000 for key, values in times.items()}
+    driver = "sqlite3" if name == "sqlite" else "asyncpg"
+    for key, label in (("ours", "ours"), ("core", "core"), ("driver", driver)):
+        emit(f"ingest_upsert.{name}.{label}", speed[key], "rows/s")
+    emit(f"ingest_upsert.{name}.p50", statistics.median(times["ours"]), "ms")
+    emit(f"ingest_upsert.{name}.p99", percentile(times["ours"], 99), "ms")
+    share = median_ratio(times, "core", "ours")
+    emit(f"ingest_upsert.{name}.vs_core", share, "ratio", CORE_LIMIT, share, at_least=True)
+    of_driver = median_ratio(times, "driver", "ours")
+    emit(f"ingest_upsert.{name}.vs_{driver}", of_driver, "ratio", None, of_driver)
+
+
+async def _check_equal(urls: Mapping[str, str]) -> None:
+    """The comparison is of equals: every way left the same rows."""
+    seen: dict[str, list[int]] = {}
+    for name, url in urls.items():
+        db = Database(url)
+        try:
+            async with db.read() as conn:
+                seen[name] = [
+                    len((await conn.execute(select(*table.primary_key.columns))).all())
+                    for table in (t.quote, t.market_update, t.job)
+                ]
+                version = (await conn.execute(select(t.data_version.c.version))).scalar_one()
+                seen[name].append(version)
+        finally:
+            await db.close()
+    if len({tuple(counts) for counts in seen.values()}) != 1:
+        raise AssertionError(f"the ways stored different rows: {seen}")
+
+
+async def run(quick: bool) -> None:
+    """Both databases."""
+    rounds, days = (20, 1) if quick else (300, 14)
+    begin = [FIRST + n * INTERVAL for n in range(days * 96)]
+    names = ("ours", "core", "driver")
+
+    async def fill(db: Database) -> None:
+        await fill_quotes(db, series_keys(), begin)
+        await AppState(db).set("market.rolled_until", {"hour": 0, "day": 0})
+
+    first = FIRST + timedelta(days=days, hours=2)
+    say(f"SQLite with {days} days of polls")
+    async with sqlite_databases(names, fill) as urls:
+        ids = await _series_ids(urls["core"])
+        writers: dict[str, Writer] = {
+            "ours": Ours(urls["ours"]),
+            "core": Core(urls["core"], ids),
+            "driver": SqliteDriver(urls["driver"], ids),
+        }
+        await _compare("sqlite", writers, first, rounds)
+        for writer in writers.values():
+            await writer.close()
+        await _check_equal(urls)
+    try:
+        with running_postgres() as server:
+            say(f"PostgreSQL with {days} days of polls")
+            async with postgres_databases(server, names, fill) as urls:
+                ids = await _series_ids(urls["core"])
+                writers = {
+                    "ours": Ours(urls["ours"]),
+                    "core": Core(urls["core"], ids),
+                    "driver": await PostgresDriver.connect(urls["driver"], ids),
+                }
+                await _compare("postgresql", writers, first, rounds)
+                for writer in writers.values():
+                    await writer.close()
+                await _check_equal(urls)
+    except ServiceMissing as missing:
+        say(f"PostgreSQL left out: {missing}")
+
+
+def main(quick: bool = False) -> None:
+    """Runs all and prints JSON lines; ``quick`` measures less often on a smaller table."""
+    asyncio.run(run(quick))
