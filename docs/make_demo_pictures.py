@@ -25,7 +25,7 @@ START_SECONDS = 180.0
 async def _address(process: asyncio.subprocess.Process) -> str:
     assert process.stdout is not None
     async for line in process.stdout:
-        print(line.decode().rstrip())  # noqa: T201
+        print(line.decode().rstrip())
         if found := re.search(r"Open  (http://\S+)", line.decode()):
             return found.group(1)
     raise RuntimeError("the demo ended before it was ready")

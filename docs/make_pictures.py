@@ -83,7 +83,7 @@ class Stage:
                 report = await preview.screenshot(path, viewport=viewport, allow_incomplete=True)
                 preview._capture_manager._browser = None
                 problems = [dict(d) for d in report.diagnostics if d.get("severity") == "error"]
-                print(f"{path}  {report.output_width}x{report.output_height}", *problems)  # noqa: T201
+                print(f"{path}  {report.output_width}x{report.output_height}", *problems)
 
 
 class _Kept:
