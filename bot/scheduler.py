@@ -30,6 +30,8 @@ TRENDS_JOB = "market.trends"
 LEASE_NAME = "scheduler"
 LEASE_SECONDS = 30.0
 RENEW_SECONDS = 10.0
+TICK_SECONDS = 3.0
+"""How long an end waits for a tick that is under way: one short transaction."""
 
 
 class Scheduler:
@@ -65,6 +67,7 @@ class Scheduler:
         self._lease: Lease | None = None
         self._scheduler: Any = None
         self._leader: asyncio.Task[None] | None = None
+        self._ticking: set[asyncio.Task[Any]] = set()
 
     @property
     def leading(self) -> bool:
@@ -90,7 +93,7 @@ class Scheduler:
         if self._leader is not None:
             self._leader.cancel()
             await asyncio.gather(self._leader, return_exceptions=True)
-        self._end()
+        await self._end()
         if self._lease is not None:
             await self._leases.release(self._lease)
             self._lease = None
@@ -107,18 +110,18 @@ class Scheduler:
                     self._lease = await self._leases.renew(self._lease, LEASE_SECONDS)
                     if self._lease is None:
                         log.warning("scheduler_lease_lost")
-                        self._end()
+                        await self._end()
             except Exception:
                 # Without the database nobody can say who leads: stop until it answers.
                 log.exception("scheduler_lease_failed")
-                self._end()
+                await self._end()
                 self._lease = None
             await asyncio.sleep(RENEW_SECONDS)
 
     async def _begin(self) -> None:
         from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
-        self._end()
+        await self._end()
         self._scheduler = AsyncIOScheduler(timezone=UTC)
         for kind, every in self._every.items():
             self._scheduler.add_job(
@@ -143,12 +146,27 @@ class Scheduler:
         age = self._clock() - max(fetched) if fetched else every
         return now if age >= every else now + (every - age)
 
-    def _end(self) -> None:
-        if self._scheduler is not None:
-            self._scheduler.shutdown(wait=False)
-            self._scheduler = None
+    async def _end(self) -> None:
+        """No tick begins any more; one that is under way may end, for APScheduler would cancel it with an error."""
+        scheduler, self._scheduler = self._scheduler, None
+        if scheduler is None:
+            return
+        scheduler.pause()
+        await asyncio.sleep(0)  # what was due a moment ago begins now
+        if self._ticking:
+            await asyncio.wait(self._ticking, timeout=TICK_SECONDS)
+        scheduler.shutdown(wait=False)
 
     async def _tick(self, kind: str) -> None:
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101 - APScheduler runs coroutines as tasks
+        self._ticking.add(task)
+        try:
+            await self._insert(kind)
+        finally:
+            self._ticking.discard(task)
+
+    async def _insert(self, kind: str) -> None:
         try:
             if not self.leading:
                 return

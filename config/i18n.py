@@ -1,7 +1,7 @@
 """Texts, numbers and times in the reader's language.
 
-A text is written in English in the code and looked up in ``config/locales/<language>.po``, which is read as it
-is (no compiled catalogue is kept). Unknown languages and untranslated texts fall back to English.
+A text is written in English in the code and looked up in ``config/locales/<language>/*.po`` (one file a subject),
+which are read as they are: no compiled catalogue is kept. Unknown languages and untranslated texts fall back to English.
 """
 
 from __future__ import annotations
@@ -85,19 +85,19 @@ class Text:
 @lru_cache(maxsize=1)
 def available_locales() -> tuple[str, ...]:
     """Languages that have a catalogue, besides English."""
-    return tuple(sorted(path.stem for path in LOCALES_DIR.glob("*.po")))
+    return tuple(sorted(path.name for path in LOCALES_DIR.iterdir() if any(path.glob("*.po"))))
 
 
 @lru_cache(maxsize=16)
 def _messages(language: str) -> dict[str, str]:
-    path = LOCALES_DIR / f"{language}.po"
-    with path.open("rb") as file:
-        catalogue = read_po(file, locale=language)
-    return {
-        message.id: message.string
-        for message in catalogue
-        if isinstance(message.id, str) and isinstance(message.string, str) and message.id and message.string
-    }
+    messages: dict[str, str] = {}
+    for path in sorted((LOCALES_DIR / language).glob("*.po")):
+        with path.open("rb") as file:
+            catalogue = read_po(file, locale=language)
+        for message in catalogue:
+            if isinstance(message.id, str) and isinstance(message.string, str) and message.id and message.string:
+                messages.setdefault(message.id, message.string)
+    return messages
 
 
 @lru_cache(maxsize=64)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from sqlalchemy import (
     JSON,
     BigInteger,
+    Boolean,
     Column,
     Float,
     ForeignKey,
@@ -152,6 +153,57 @@ unknown_gpu = Table(
     Column("times", Integer, nullable=False),
 )
 
+machine = Table(
+    "machine",
+    metadata,
+    # The newest state of each machine a source lists one by one. Addresses, coordinates and host names never get here.
+    Column("platform", String(32), nullable=False),
+    Column("machine_id", BigInteger, nullable=False),
+    Column("source_id", ForeignKey("source.id"), nullable=False),
+    Column("gpu", String(80), nullable=False),
+    Column("vram_gb", Float),
+    Column("num_gpus", Integer, nullable=False),
+    Column("num_rented", Integer, nullable=False),
+    Column("price", Float),  # USD per GPU-hour, as the renter pays, full precision
+    Column("min_bid", Float),  # USD per GPU-hour
+    Column("reliability", Float),  # 0 to 1
+    Column("verification", String(16), nullable=False),
+    Column("datacenter", Boolean, nullable=False),
+    Column("country", String(2)),
+    Column("end_date", BigInteger),  # end of the listing, epoch seconds
+    Column("first_seen", BigInteger, nullable=False),
+    Column("last_seen", BigInteger, nullable=False),
+    PrimaryKeyConstraint("platform", "machine_id"),
+    Index("ix_machine_gpu_last_seen", "gpu", "last_seen"),
+)
+
+daily_fix = Table(
+    "daily_fix",
+    metadata,
+    # Immutable: a fix is computed once, from the raw quotes of its day, and never changed.
+    Column("series_id", ForeignKey("series.id"), nullable=False),
+    Column("day", BigInteger, nullable=False),  # start of the day (UTC), epoch seconds
+    Column("value", Float, nullable=False),
+    Column("samples", Integer, nullable=False),
+    Column("method", SmallInteger, nullable=False),
+    Column("content_hash", String(64), nullable=False),
+    Column("computed_at", UtcDateTime, nullable=False),
+    PrimaryKeyConstraint("series_id", "day"),
+    sqlite_with_rowid=False,
+)
+
+backfill_file = Table(
+    "backfill_file",
+    metadata,
+    Column("content_hash", String(64), primary_key=True),  # SHA-256 of the file
+    Column("name", String(200), nullable=False),
+    Column("series_done", Integer, nullable=False),  # where a stopped load goes on
+    Column("rows_read", Integer, nullable=False),
+    Column("rows_rejected", Integer, nullable=False),
+    Column("finished_at", UtcDateTime),
+    Column("updated_at", UtcDateTime, nullable=False),
+)
+
 # --- Work -----------------------------------------------------------------------------------------------------------
 
 job = Table(
@@ -234,4 +286,49 @@ usage_event = Table(
     Column("guild_hash", String(32)),
     Column("locale", String(10)),
     Index("ix_usage_event_at", "at"),
+)
+
+# --- Members and servers --------------------------------------------------------------------------------------------
+
+member = Table(
+    "member",
+    metadata,
+    Column("id", BigInteger, primary_key=True, autoincrement=False),  # Discord user id
+    Column("timezone", String(64)),  # IANA name
+    Column("currency", String(3)),  # for display
+    Column("tariff", Float),  # electricity, USD per kWh
+    Column("locale", String(10)),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("updated_at", UtcDateTime, nullable=False),
+)
+
+watchlist_item = Table(
+    "watchlist_item",
+    metadata,
+    Column("member_id", BigInteger, nullable=False),
+    Column("gpu", String(80), nullable=False),
+    Column("added_at", UtcDateTime, nullable=False),
+    PrimaryKeyConstraint("member_id", "gpu"),
+)
+
+server_settings = Table(
+    "server_settings",
+    metadata,
+    Column("guild_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("settings", Json, nullable=False),  # gpuscout.accounts.servers.ServerSettings
+    Column("updated_at", UtcDateTime, nullable=False),
+    Column("erase_at", UtcDateTime),  # set when the bot was removed; cleared when it comes back
+    Index("ix_server_settings_erase_at", "erase_at"),
+)
+
+feed_post = Table(
+    "feed_post",
+    metadata,
+    # One row a post of a server's market feed: claimed before it is sent, so that none is sent twice.
+    Column("guild_id", BigInteger, nullable=False),
+    Column("slot", String(64), nullable=False),  # daily:2026-11-24, move:rtx-4090:2026-11-24T12
+    Column("channel_id", BigInteger, nullable=False),
+    Column("message_id", BigInteger),
+    Column("claimed_at", UtcDateTime, nullable=False),
+    PrimaryKeyConstraint("guild_id", "slot"),
 )

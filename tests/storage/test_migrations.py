@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import BigInteger, DateTime, Float, Integer, SmallInteger, inspect, text
+from sqlalchemy import JSON, BigInteger, Boolean, DateTime, Float, Integer, SmallInteger, inspect, text
 from sqlalchemy.engine import Connection
 
 from storage import migrate
@@ -63,7 +63,9 @@ async def fill(url: str) -> dict[str, int]:
                         row[column.name] = 0.5
                     elif isinstance(getattr(kind, "impl", kind), DateTime):
                         row[column.name] = when
-                    elif column.name in ("payload", "value"):
+                    elif isinstance(kind, Boolean):
+                        row[column.name] = True
+                    elif isinstance(kind, JSON):
                         row[column.name] = {"a": [1]}
                     else:
                         row[column.name] = "x"
