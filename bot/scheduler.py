@@ -15,11 +15,11 @@ from typing import Any
 
 import structlog
 from sqlalchemy import select
-from storage.leases import Lease, LeaseStore
 
 from gpuscout.market.trends import MARKET_WORK
 from storage.engine import Database
 from storage.jobs import JobStore
+from storage.leases import Lease, LeaseStore
 from storage.market import MarketStore
 from storage.tables import job as job_table
 
@@ -79,7 +79,8 @@ class Scheduler:
         job = self._scheduler.get_job(INGEST_JOB) if self._scheduler is not None else None
         if job is None or job.next_run_time is None:
             return None
-        return max(timedelta(0), job.next_run_time - datetime.now(UTC))
+        wait: timedelta = job.next_run_time - datetime.now(UTC)
+        return max(timedelta(0), wait)
 
     async def start(self) -> None:
         """Begin: at once on the embedded default, else when the lease is won."""
