@@ -4,12 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import statistics
 import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping
 
+import structlog
+
 _missed: list[str] = []
+
+
+def quiet() -> None:
+    """Keep standard output for measurements: logs of what is measured go to standard error, warnings and worse."""
+    structlog.configure(
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
+    )
 
 
 def emit(

@@ -11,27 +11,18 @@ Run ``python -m benchmarks start_to_ready [--quick]``. ``vs_bare_imports`` may b
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
-import socket
 import statistics
 import sys
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 
-from benchmarks.market_fixture import SOURCE, fill_quotes, series_keys, sqlite_databases
+from benchmarks.market_fixture import SOURCE, fill_quotes, series_keys
 from benchmarks.measure import emit, in_turns, median_ratio, say
-from sandbox.discord.server import SandboxDiscord
+from benchmarks.program import Place, imported, place, running
 from storage.engine import Database
-from tests.services import free_port
 
 START_LIMIT = 2.5
 RSS_LIMIT_MIB = 160.0
-PATIENCE = 60.0
 CORE_SET = ("discord", "aiohttp.web", "sqlalchemy.ext.asyncio", "aiosqlite", "apscheduler.schedulers.asyncio")
 HEAVY = (
     "numpy",
@@ -48,105 +39,6 @@ HEAVY = (
     "asyncpg",
 )
 """Libraries that a process on the embedded default needs only when it uses them."""
-
-ROOT = Path(__file__).resolve().parent.parent
-# The program itself; asked by a signal, it writes down what it has imported.
-_PROGRAM = """
-import pathlib, signal, sys
-file = pathlib.Path(sys.argv.pop())
-def write(*_):
-    file.with_suffix(".tmp").write_text(" ".join(sys.modules))
-    file.with_suffix(".tmp").replace(file)
-signal.signal(signal.SIGUSR1, write)
-from bot.cli import main
-main()
-"""
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where the program runs: its Discord, its folder and its environment."""
-
-    discord: SandboxDiscord
-    folder: Path
-    environment: dict[str, str]
-
-
-@asynccontextmanager
-async def place() -> AsyncIterator[Place]:
-    """A Discord on loopback, and an embedded database that is current and was polled a moment ago."""
-
-    async def fill(db: Database) -> None:
-        await fill_quotes(db, series_keys(), [datetime.now(UTC)])
-
-    discord = SandboxDiscord()
-    ann = discord.add_user("ann")
-    discord.add_guild("Hosts", owner=ann.id, members=[ann.id], channels=["market"])
-    await discord.start()
-    try:
-        async with sqlite_databases(("gpuscout",), fill) as urls:
-            folder = Path(urls["gpuscout"].removeprefix("sqlite+aiosqlite:///")).parent
-            kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
-            yield Place(
-                discord,
-                folder,
-                kept
-                | {
-                    "PYTHONPATH": str(ROOT),
-                    "DATABASE_URL": urls["gpuscout"],
-                    "DATA_DIR": str(folder),
-                    "DISCORD_TOKEN": discord.token,
-                    "DISCORD_API_URL": discord.api_url,
-                    "DISCORD_GATEWAY_URL": discord.gateway_url,
-                    "MARKET_SOURCE": SOURCE,
-                    "FARM_URL": "http://127.0.0.1:9",
-                    "LOG_LEVEL": "WARNING",
-                },
-            )
-    finally:
-        await discord.stop()
-
-
-@asynccontextmanager
-async def running(where: Place) -> AsyncIterator[tuple[asyncio.subprocess.Process, float]]:
-    """The program, ready; and the milliseconds that took. Stopped as an operator does afterwards."""
-    port = free_port()
-    before = where.discord.gateway.identify_count
-    begun = time.perf_counter()
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", _PROGRAM, "run", str(where.folder / "modules"),
-        cwd=where.folder, env={**where.environment, "WEB_PORT": str(port)}, stdout=asyncio.subprocess.DEVNULL,
-    )  # fmt: skip
-    try:
-        async with asyncio.timeout(PATIENCE):
-            web = False
-            while not web or where.discord.gateway.identify_count == before:
-                if process.returncode is not None:
-                    raise RuntimeError(f"gpuscout run ended with exit code {process.returncode}")
-                web = web or _accepts(port)
-                await asyncio.sleep(0.002)
-        yield process, (time.perf_counter() - begun) * 1000
-    finally:
-        await _stop(process)
-
-
-def _accepts(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
-
-
-async def _stop(process: asyncio.subprocess.Process) -> None:
-    if process.returncode is None:
-        process.send_signal(signal.SIGINT)
-    try:
-        async with asyncio.timeout(PATIENCE):
-            code = await process.wait()
-    except TimeoutError:
-        process.kill()
-        await process.wait()
-        raise
-    if code != 0:
-        raise RuntimeError(f"gpuscout run ended with exit code {code}")
 
 
 async def bare_imports(where: Place) -> float:
@@ -171,15 +63,8 @@ async def resident_mib(pid: int) -> float:
     return int(out) / 1024
 
 
-async def imported(where: Place, process: asyncio.subprocess.Process) -> set[str]:
-    """Names of the modules that the running program has imported."""
-    file = where.folder / "modules"
-    file.unlink(missing_ok=True)
-    process.send_signal(signal.SIGUSR1)
-    async with asyncio.timeout(PATIENCE):
-        while not file.exists():
-            await asyncio.sleep(0.01)
-    return set(file.read_text().split())
+async def _polled_now(db: Database) -> None:
+    await fill_quotes(db, series_keys(), [datetime.now(UTC)])
 
 
 async def run(quick: bool) -> None:
@@ -193,7 +78,7 @@ async def run(quick: bool) -> None:
     async def bare(_number: int) -> float:
         return await bare_imports(where)
 
-    async with place() as where:
+    async with place(_polled_now, MARKET_SOURCE=SOURCE) as where:
         times = await in_turns({"ours": ours, "bare": bare}, rounds, warm_up=1)
         emit("start_to_ready.p50", statistics.median(times["ours"]), "ms")
         emit("start_to_ready.bare_imports_p50", statistics.median(times["bare"]), "ms")
