@@ -232,9 +232,11 @@ class App:
         if token is None:
             log.warning("bot_off", reason="DISCORD_TOKEN is not set")
             return None
+        from bot.login import stay_connected
+
         self.bot = await make_bot(self.parts, self.version, market=self.market, charts=self.charts, usage=self.usage)
         bot = self.bot
-        task = asyncio.create_task(_run_bot(bot, token.get_secret_value()), name="discord")
+        task = asyncio.create_task(stay_connected(bot, token.get_secret_value()), name="discord")
         self._later("bot", lambda: _close_bot(bot, task))
         return task
 
@@ -292,11 +294,6 @@ async def make_bot(
         version=version,
     )
     return ScoutBot(services, sync=sync)
-
-
-async def _run_bot(bot: ScoutBot, token: str) -> None:
-    async with bot:
-        await bot.start(token)
 
 
 async def _close_bot(bot: ScoutBot, task: asyncio.Task[None]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
+import aiohttp
 import discord
 import structlog
 from discord import app_commands
@@ -100,7 +101,7 @@ class ScoutBot(commands.AutoShardedBot):
         """A refusal by Discord is the operator's matter; the commands registered earlier go on working."""
         try:
             self._command_ids = (await sync_commands(self.tree, self.services.state)).ids
-        except (discord.HTTPException, app_commands.AppCommandError) as error:
+        except (discord.HTTPException, app_commands.AppCommandError, aiohttp.ClientError, OSError) as error:
             log.error("commands_not_registered", detail=str(error), remedy="gpuscout commands sync")
             self._command_ids = await stored_ids(self.services.state, self.application_id)
 
