@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from statistics import median
 from typing import Any, NamedTuple
 
 from sqlalchemy import Row, Select, Table, and_, delete, func, select
@@ -20,6 +21,7 @@ SeriesTexts = tuple[str, str, str, str, str, str]
 SERIES_COLUMNS = ("platform", "gpu", "region", "tier", "verification", "segment")
 _MAX_REJECT_SAMPLES = 20
 _SAMPLE_CHARS = 2000
+_DAY = 86_400
 
 _SIDES = ("rented", "available", "all")
 QUOTE_VALUE_COLUMNS: tuple[str, ...] = (
@@ -147,9 +149,16 @@ class MarketStore:
     async def find_series(self, key: SeriesTexts) -> int | None:
         """Id of a stored series, or None."""
         if key not in self._series_ids:
+            query = select(t.series.c.id).where(
+                *(t.series.c[name] == text for name, text in zip(SERIES_COLUMNS, key, strict=True))
+            )
             async with self.db.read() as conn:
-                await self._load_series(conn)
-        return self._series_ids.get(key)
+                found = (await conn.execute(query)).scalar_one_or_none()
+            if found is None:
+                return None
+            self._series_ids[key], self._series_texts[found] = found, key
+            return int(found)
+        return self._series_ids[key]
 
     async def series_texts(self, series_id: int) -> SeriesTexts:
         """The six texts of a series id."""
@@ -329,7 +338,7 @@ class MarketStore:
         return None if found is None else found // 1000
 
     async def counts_at(self, ts: int) -> dict[SeriesTexts, tuple[int, int]]:
-        """(rented, all) GPUs by series of the unflagged quotes at exactly *ts*."""
+        """(rented, all) GPUs by series of the quotes at exactly *ts*."""
         query = select(t.quote.c.series_id, t.quote.c.rented_count, t.quote.c.all_count).where(t.quote.c.ts == ts)
         async with self.db.read() as conn:
             rows = (await conn.execute(query)).all()
@@ -431,27 +440,52 @@ class MarketStore:
             await conn.execute(statement, list(rows[first : first + batch]))
 
     async def reference_prices(self, since_ts: int, before_ts: int) -> dict[SeriesTexts, list[float]]:
-        """Daily prices of every series with since <= ts < before, for the outlier rule."""
-        query = select(t.rollup_day.c.series_id, t.rollup_day.c.price).where(
-            t.rollup_day.c.ts >= since_ts, t.rollup_day.c.ts < before_ts, t.rollup_day.c.price.is_not(None)
+        """Daily prices of every series with since <= ts < before, for the outlier rule.
+
+        A day of which every quote was flagged has no price of its own: the median of its flagged quotes stands for
+        it while they are kept, so that a lasting change becomes the usual price.
+        """
+        day, quote = t.rollup_day, t.quote
+        within = and_(day.c.ts >= since_ts, day.c.ts < before_ts)
+        priced: Select[Any] = select(day.c.series_id, day.c.price).where(within, day.c.price.is_not(None))
+        flagged: Select[Any] = (
+            select(day.c.series_id, day.c.ts, quote.c.all_median)
+            .join(
+                quote,
+                and_(
+                    quote.c.series_id == day.c.series_id,
+                    quote.c.ts >= day.c.ts,
+                    quote.c.ts < day.c.ts + _DAY,
+                    quote.c.all_median.is_not(None),
+                ),
+            )
+            .where(within, day.c.price.is_(None))
         )
-        prices: dict[SeriesTexts, list[float]] = {}
         async with self.db.read() as conn:
-            rows = (await conn.execute(query)).all()
-            if any(row.series_id not in self._series_texts for row in rows):
+            rows = (await conn.execute(priced)).all()
+            of_flagged = (await conn.execute(flagged)).all()
+            if any(row.series_id not in self._series_texts for row in [*rows, *of_flagged]):
                 await self._load_series(conn)
+        prices: dict[SeriesTexts, list[float]] = {}
         for row in rows:
             prices.setdefault(self._series_texts[row.series_id], []).append(row.price)
+        days: dict[tuple[int, int], list[float]] = {}
+        for row in of_flagged:
+            days.setdefault((row.series_id, row.ts), []).append(row.all_median)
+        for (series_id, _), medians in days.items():
+            prices.setdefault(self._series_texts[series_id], []).append(median(medians))
         return prices
 
     # --- retention ---
 
-    async def oldest_raw(self, conn: AsyncConnection | None = None, *, besides: int | None = None) -> int | None:
-        """Source time of the oldest raw quote (epoch seconds) that is not at *besides*, or None."""
+    async def oldest_raw(
+        self, conn: AsyncConnection | None = None, *, besides: int | None = None, since_ts: int = 0
+    ) -> int | None:
+        """Source time of the oldest raw quote from *since_ts* on (epoch seconds) that is not at *besides*, or None."""
         if conn is None:
             async with self.db.read() as own:
-                return await self.oldest_raw(own, besides=besides)
-        query = select(t.quote.c.ts).order_by(t.quote.c.ts).limit(1)
+                return await self.oldest_raw(own, besides=besides, since_ts=since_ts)
+        query = select(t.quote.c.ts).where(t.quote.c.ts >= since_ts).order_by(t.quote.c.ts).limit(1)
         if besides is not None:
             query = query.where(t.quote.c.ts != besides)
         oldest: int | None = (await conn.execute(query)).scalar_one_or_none()

@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import NamedTuple
 
 from gpuscout.market.models import Change, Quote, QuoteFlag
-from gpuscout.market.rollup import DAY, HOUR
+from gpuscout.market.rollup import SECONDS
 from gpuscout.market.rows import texts_of
 from storage.market import MarketStore
 
@@ -26,14 +26,17 @@ class _Then(NamedTuple):
 async def read_changes(store: MarketStore, quote: Quote) -> dict[str, Change]:
     """Changes of *quote*'s series; a window without a comparable quote has None figures, never a guess.
 
-    The quote then is the raw quote nearest to the window's start; where raw quotes are purged, the hourly rollup
-    that covers it, else the daily one. Flagged prices are compared with nothing.
+    The quote then is the raw quote nearest to the window's start; where raw quotes are no longer kept, the hourly
+    rollup that covers it, else the daily one. Flagged prices are compared with nothing; their counts are.
     """
     series_id = await store.find_series(texts_of(quote.key))
+    oldest = None if series_id is None else await store.oldest_raw()
     changes: dict[str, Change] = {}
     for name, (window, tolerance) in WINDOWS.items():
         at = int((quote.at - window).timestamp())
-        then = None if series_id is None else await _then(store, series_id, at, int(tolerance.total_seconds()))
+        then = None
+        if series_id is not None:
+            then = await _then(store, series_id, at, int(tolerance.total_seconds()), oldest)
         ratio = points = None
         if then and then.price and quote.price is not None and not quote.outlier:
             ratio = quote.price / then.price - 1
@@ -43,20 +46,18 @@ async def read_changes(store: MarketStore, quote: Quote) -> dict[str, Change]:
     return changes
 
 
-async def _then(store: MarketStore, series_id: int, at: int, tolerance: int) -> _Then | None:
-    raw = [
-        row
-        for row in await store.raw_rows(series_id, at - tolerance, at + tolerance + 1)
-        if not row.flags & QuoteFlag.OUTLIER
-    ]
+async def _then(store: MarketStore, series_id: int, at: int, tolerance: int, oldest_raw: int | None) -> _Then | None:
+    raw = await store.raw_rows(series_id, at - tolerance, at + tolerance + 1)
     if raw:
-        row = min(raw, key=lambda row: abs(row.ts - at))
-        return _Then(row.all_median, row.rented_count / row.all_count if row.all_count else None)
-    for tier, seconds in (("hour", HOUR), ("day", DAY)):
+        nearest = sorted(raw, key=lambda row: abs(row.ts - at))
+        prices = (row.all_median for row in nearest if not row.flags & QuoteFlag.OUTLIER and row.all_median is not None)
+        row = nearest[0]
+        return _Then(next(prices, None), row.rented_count / row.all_count if row.all_count else None)
+    if oldest_raw is not None and oldest_raw <= at:
+        return None  # raw quotes are kept there, and there was none: a gap
+    for tier, seconds in SECONDS.items():
         bucket = at - at % seconds
-        reach = max(tolerance, seconds) if tier == "hour" else seconds
-        rows = await store.rollup_rows(tier, series_id, bucket - reach, bucket + reach + 1)
+        rows = await store.rollup_rows(tier, series_id, bucket, bucket + 1)
         if rows:
-            row = min(rows, key=lambda row: abs(row.ts + seconds // 2 - at))
-            return _Then(row.price, row.rented / row.total if row.total else None)
+            return _Then(rows[0].price, rows[0].rented / rows[0].total if rows[0].total else None)
     return None

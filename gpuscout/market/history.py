@@ -7,7 +7,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from gpuscout.market.models import History, HistoryPoint, HistoryTier, QuoteFlag, SeriesKey
-from gpuscout.market.rollup import DAY, HOUR
+from gpuscout.market.rollup import DAY, HOUR, SECONDS
+from gpuscout.market.rows import texts_of
 from gpuscout.market.thinning import thin
 from storage.market import MarketStore
 
@@ -63,11 +64,13 @@ async def read_history(
     curve is as new as the last poll.
     """
     tier = choose_tier(key, end - start)
-    step = {HistoryTier.RAW: max(interval, RAW_STEP), HistoryTier.HOUR: timedelta(hours=1)}.get(tier, timedelta(days=1))
-    series_id = await store.find_series((key.platform, key.gpu, key.region, key.tier, key.verification, key.segment))
+    series_id = await store.find_series(texts_of(key))
     if series_id is None:
-        return History(key, tier, start, end, step, ())
+        return History(key, tier, start, end, _step(tier, interval), ())
     start_ts, end_ts = int(start.timestamp()), int(end.timestamp()) + 1
+    if tier is HistoryTier.RAW:
+        tier = await _kept_tier(store, key, series_id, start_ts, end_ts)
+    step = _step(tier, interval)
     stored, bucket = {HistoryTier.HOUR: ("hour", HOUR), HistoryTier.DAY: ("day", DAY)}.get(tier, (None, 1))
     rolled, tail = await store.history_rows(stored, series_id, start_ts, end_ts, bucket)
     newest = [_point(row) for row in tail]
@@ -87,3 +90,21 @@ async def read_history(
         source=tail[-1].source if tail else "",
         thinned=len(kept) < len(times),
     )
+
+
+async def _kept_tier(store: MarketStore, key: SeriesKey, series_id: int, start_ts: int, end_ts: int) -> HistoryTier:
+    """Raw quotes, unless the range begins where only rollups are left of them."""
+    oldest = await store.oldest_raw()
+    if oldest is not None and oldest <= start_ts:
+        return HistoryTier.RAW
+    tier = HistoryTier.HOUR if key.is_headline else HistoryTier.DAY
+    bucket = SECONDS[tier.value]
+    # Buckets that end before the oldest quote: only they hold what no quote says any more.
+    until = end_ts if oldest is None else min(end_ts, oldest - bucket + 1)
+    return (
+        tier if await store.rollup_rows(tier.value, series_id, start_ts - start_ts % bucket, until) else HistoryTier.RAW
+    )
+
+
+def _step(tier: HistoryTier, interval: timedelta) -> timedelta:
+    return max(interval, RAW_STEP) if tier is HistoryTier.RAW else timedelta(seconds=SECONDS[tier.value])

@@ -101,9 +101,15 @@ class Ingest:
         started = time.monotonic()
         now = self._clock()
         result = await self.source.fetch(now)
-        documents = [await self._normalise(document) for document in result.documents]
-        verdict = observe(await load_watch(self._state, self.source.name), result, self._clock(), self._breaker_state())
-        stored, updates, version = await self._commit(documents, verdict)
+        try:
+            documents = [await self._normalise(document) for document in result.documents]
+            # Judged at the cycle's start: retries must not move the time since when the source is sick.
+            verdict = observe(await load_watch(self._state, self.source.name), result, now, self._breaker_state())
+            stored, updates, version = await self._commit(documents, verdict)
+        except BaseException:
+            # What was not stored must not be answered with "not modified" next time.
+            self.source.forget()
+            raise
         reasons: Counter[str] = Counter()
         for normalised in documents:
             reasons.update(item.reason for item in normalised.rejected)
@@ -185,7 +191,8 @@ class Ingest:
         return UpdateRows(
             source=self.source.name,
             feed=document.feed,
-            source_time_ms=round(document.source_time.timestamp() * 1000),
+            # Cut, not rounded: the second of the quotes must not lie ahead of the source's.
+            source_time_ms=int(document.source_time.timestamp()) * 1000 + document.source_time.microsecond // 1000,
             fetched_at=document.fetched_at,
             method=METHOD_VERSION,
             read=document.read,

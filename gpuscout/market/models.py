@@ -138,11 +138,9 @@ STALE_LIMIT = timedelta(hours=4)
 def freshness(at: datetime, now: datetime, interval: timedelta) -> Freshness:
     """Band of a reading taken at *at*: fresh under 1.5 ingest intervals, stale up to 4 hours, then unavailable."""
     age = now - at
-    if age < 1.5 * interval:
-        return Freshness.FRESH
-    if age <= STALE_LIMIT:
-        return Freshness.STALE
-    return Freshness.UNAVAILABLE
+    if age > STALE_LIMIT:
+        return Freshness.UNAVAILABLE
+    return Freshness.FRESH if age < 1.5 * interval else Freshness.STALE
 
 
 @dataclass(frozen=True, slots=True)

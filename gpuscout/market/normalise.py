@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+import json
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -46,26 +47,34 @@ def resolve_keys(
 ) -> tuple[list[tuple[SeriesKey, Observation]], list[UnknownGpu], list[RejectedItem]]:
     """Key every observation.
 
-    Two names of one document that resolve to the same model would blend two groups of machines: the larger one is
-    kept, the other rejected.
+    Two names of one document that resolve to the same model would blend two groups of machines: all of the larger
+    one is kept, all of the other rejected.
     """
-    by_key: dict[SeriesKey, Observation] = {}
     unknown: dict[str, UnknownGpu] = {}
-    clashes: dict[str, RejectedItem] = {}
+    slugs: dict[tuple[str, float | None], str] = {}
+    sizes: defaultdict[str, Counter[str]] = defaultdict(Counter)
     for item in document.observations:
-        resolution = catalogue.resolve(item.gpu_name, item.vram_gb)
-        if not resolution.known:
-            unknown[resolution.slug] = UnknownGpu(resolution.slug, resolution.cleaned_name)
-        key = SeriesKey(platform, resolution.slug, item.region, item.tier, item.verification, item.segment)
-        other = by_key.get(key)
-        if other is None or item.all.count > other.all.count:
-            by_key[key] = item
-        if other is not None and other.gpu_name != item.gpu_name:
-            loser = other if by_key[key] is item else item
-            clashes[loser.gpu_name] = RejectedItem(
-                f"resolves to {resolution.slug} like another model of the document", loser.gpu_name[:200]
-            )
-    return list(by_key.items()), list(unknown.values()), list(clashes.values())
+        name = (item.gpu_name, item.vram_gb)
+        if name not in slugs:
+            resolution = catalogue.resolve(*name)
+            slugs[name] = resolution.slug
+            if not resolution.known:
+                unknown[resolution.slug] = UnknownGpu(resolution.slug, resolution.cleaned_name)
+        sizes[slugs[name]][item.gpu_name] += item.all.count
+    winners = {slug: min(names, key=lambda name: (-names[name], name)) for slug, names in sizes.items()}
+    keyed = [
+        (SeriesKey(platform, slug, item.region, item.tier, item.verification, item.segment), item)
+        for item in document.observations
+        if winners[slug := slugs[item.gpu_name, item.vram_gb]] == item.gpu_name
+    ]
+    clashes = [
+        # As JSON: a name may hold characters that no database takes.
+        RejectedItem(f"resolves to {slug} like another model of the document", json.dumps(name[:200]))
+        for slug, names in sizes.items()
+        for name in names
+        if name != winners[slug]
+    ]
+    return keyed, list(unknown.values()), clashes
 
 
 def normalise(

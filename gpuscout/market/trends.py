@@ -28,6 +28,10 @@ _ROWS_A_READ = 2_000
 _PURGE_BATCH_SECONDS = 1_800
 _REJECTED_DAYS = 7
 _WATERMARK = "market.rolled_until"
+_PURGED = "purged"
+"""Beside the tiers' marks: raw quotes before this time are gone."""
+RAW_VERSION = "market.raw"
+"""Counted up by every transaction that changes raw quotes or the marks, so that each sees the others."""
 _MAX_BUCKETS_A_RUN = 24 * 40
 
 
@@ -35,13 +39,15 @@ async def mark_changed(state: AppState, conn: AsyncConnection, ts: int, oldest_r
     """Raw quotes at *ts* (epoch seconds) were stored: what is rolled up from there on is to be done again.
 
     Args:
-        oldest_raw: time of the oldest other raw quote. An update before it lies where raw quotes are purged: its
-            buckets stay as they are, since they could only be computed from a part of what they stand for.
+        oldest_raw: time of the oldest other raw quote. An update before it, or where raw quotes were purged, changes
+            no bucket: they could only be computed from a part of what they stand for.
     """
+    # First of all: a rollup or purge that runs in another process ends before this, or sees that this came between.
+    await state.bump_version(conn, RAW_VERSION)
     marks: dict[str, int] | None = await state.get(_WATERMARK, conn=conn)
-    if not marks or oldest_raw is None or ts < oldest_raw:
+    if not marks or oldest_raw is None or ts < max(oldest_raw, marks.get(_PURGED, 0)):
         return
-    changed = {tier: min(until, ts - ts % SECONDS[tier]) for tier, until in marks.items()}
+    changed = {**marks, **{tier: min(marks[tier], ts - ts % size) for tier, size in SECONDS.items() if tier in marks}}
     if changed != marks:
         await state.set(_WATERMARK, changed, conn=conn)
 
@@ -92,26 +98,26 @@ class Trends:
             return 0
         until = min(until_ts if until_ts is not None else newest, newest)
         until -= until % bucket
-        start = await self._start(tier)
-        if start is None:
-            return 0
-        series = await self._store.all_series(headline_only=tier == "hour")
         done = 0
-        while start < until and done < _MAX_BUCKETS_A_RUN:
-            await self._roll_bucket(tier, start, series)
-            start += bucket
-            done += 1
+        for _ in range(_MAX_BUCKETS_A_RUN):
+            start = await self._start(tier)
+            if start is None or start >= until:
+                break
+            done += await self._roll_bucket(tier, start)
         return done
 
     async def _start(self, tier: str) -> int | None:
+        """Start of the first bucket with raw quotes that is not rolled up, or None when there is none."""
         marks: dict[str, int] = await self._state.get(_WATERMARK) or {}
-        if tier in marks:
-            return int(marks[tier])
-        oldest = await self._store.oldest_raw()
+        mark = int(marks.get(tier, 0))
+        oldest = await self._store.oldest_raw(since_ts=mark)
         return None if oldest is None else oldest - oldest % SECONDS[tier]
 
-    async def _roll_bucket(self, tier: str, start: int, series: list[int]) -> None:
+    async def _roll_bucket(self, tier: str, start: int) -> bool:
+        """Roll up one bucket. False when its raw quotes changed meanwhile: then it is to be done again."""
         bucket = SECONDS[tier]
+        seen = await self._state.version(RAW_VERSION)
+        series = await self._store.all_series(headline_only=tier == "hour")
         a_series = max(1, bucket // max(1, int(self._interval.total_seconds())))
         batch = max(1, min(500, _ROWS_A_READ // a_series))
         for first in range(0, len(series), batch):
@@ -121,30 +127,44 @@ class Trends:
                 async with self._store.db.write() as conn:
                     await self._store.store_rollups(conn, tier, rolled)
         async with self._store.db.write() as conn:
+            if await self._state.bump_version(conn, RAW_VERSION) != seen + 1:
+                return False
             marks: dict[str, int] = await self._state.get(_WATERMARK, conn=conn) or {}
-            # Market work is serial, so nothing moved the mark back since it was read.
             await self._state.set(_WATERMARK, {**marks, tier: start + bucket}, conn=conn)
             await self._state.bump_version(conn, self._version_name)
+        return True
 
     async def purge(self) -> int:
-        """Delete raw quotes past their retention, but only what both tiers have rolled up; returns how many."""
-        marks: dict[str, int] = await self._state.get(_WATERMARK) or {}
-        if not {"hour", "day"} <= marks.keys():
+        """Delete raw quotes past their retention, but only what both tiers have rolled up; returns how many.
+
+        Retention counts back from the newest source time: neither a long outage nor a clock that jumps ahead takes
+        the last 48 hours away.
+        """
+        newest = await self._store.newest_source_time()
+        if newest is None:
             return 0
         now = self._clock()
-        keep_from = int((now - self._retention).timestamp())
-        before = min(keep_from, marks["hour"], marks["day"])
-        before -= before % SECONDS["day"]  # whole days, so that a day can always be rolled up again from all of it
+        keep_from = min(newest, int(now.timestamp())) - int(self._retention.total_seconds())
         deleted = 0
-        while True:
-            async with self._store.db.write() as conn:
-                gone = await self._store.purge_raw(conn, before, _PURGE_BATCH_SECONDS)
+        while gone := await self._purge_batch(keep_from):
             deleted += gone
-            if not gone:
-                break
         async with self._store.db.write() as conn:
             await self._store.purge_rejected(conn, now - timedelta(days=_REJECTED_DAYS))
         return deleted
+
+    async def _purge_batch(self, keep_from: int) -> int:
+        async with self._store.db.write() as conn:
+            await self._state.bump_version(conn, RAW_VERSION)
+            marks: dict[str, int] = await self._state.get(_WATERMARK, conn=conn) or {}
+            if not SECONDS.keys() <= marks.keys():
+                return 0
+            before = min(keep_from, marks["hour"], marks["day"])
+            before -= before % SECONDS["day"]  # whole days, so that a day is always rolled up from all of it
+            gone = await self._store.purge_raw(conn, before, _PURGE_BATCH_SECONDS)
+            if gone:
+                purged = max(before, marks.get(_PURGED, 0))
+                await self._state.set(_WATERMARK, {**marks, _PURGED: purged}, conn=conn)
+            return gone
 
     async def run(self) -> dict[str, int]:
         """All of it: hours, days, purge."""

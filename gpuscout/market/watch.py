@@ -22,6 +22,8 @@ from storage.state import AppState
 
 OUTAGE_AFTER = timedelta(minutes=30)
 """The operator is told once when a source has been sick this long, and once when it is well again."""
+_JITTER = timedelta(minutes=1)
+"""Cycles do not start to the second: without it the notice would wait for one more whole interval."""
 FROZEN_CYCLES = 2
 LOST_SHARE = 0.5
 FORGET_LOSS_AFTER = timedelta(hours=24)
@@ -39,6 +41,8 @@ class FeedState(BaseModel):
     models: int | None = None
     """Models of the last document that was no sudden loss."""
     lost_since: datetime | None = None
+    series: int = 0
+    """Series of the last document."""
 
 
 class WatchState(BaseModel):
@@ -114,6 +118,7 @@ def observe(before: WatchState, result: FetchResult, now: datetime, breaker: str
     reasons: Counter[str] = Counter()
     for document in result.documents:
         feed = state.feeds.setdefault(document.feed, FeedState())
+        feed.series = len(document.observations)
         if (problem := _watch_document(feed, document, now)) is not None:
             problems.append(f"{document.feed}: {problem}")
         for item in document.rejected:
@@ -124,11 +129,11 @@ def observe(before: WatchState, result: FetchResult, now: datetime, breaker: str
         if (problem := _watch_unchanged(state.feeds.setdefault(name, FeedState()))) is not None
     )
     if result.documents:
-        state.series = sum(len(document.observations) for document in result.documents)
+        state.series = sum(feed.series for feed in state.feeds.values())
         state.rejected = sum(reasons.values())
         state.reject_reasons = dict(reasons.most_common(10))
 
-    watch = OutageWatch(OUTAGE_AFTER)
+    watch = OutageWatch(OUTAGE_AFTER - _JITTER)
     if state.outage:
         watch.import_state(state.outage)
     notice: Notice | None = None

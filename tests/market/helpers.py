@@ -89,6 +89,9 @@ class ScriptedSource:
                     problems[feed] = str(error)
         return FetchResult(documents, unchanged, problems)
 
+    def forget(self) -> None:
+        """Every answer is given anew."""
+
     async def aclose(self) -> None:
         """Nothing is open."""
 

@@ -73,9 +73,7 @@ def make_desk(db: Database, clock: FakeClock) -> Desk:
     source = ScriptedSource()
     gpus = GpuCatalogue.load()
     ingest = Ingest(source, store, state, JobStore(db, clock=clock), gpus, clock=clock)
-    reader = MarketReader(
-        store, state, MemoryCache(), gpus, PlatformCatalogue.load(), interval=STEP, clock=clock
-    )
+    reader = MarketReader(store, state, MemoryCache(), gpus, PlatformCatalogue.load(), interval=STEP, clock=clock)
     trends = Trends(store, state, interval=STEP, retention=timedelta(hours=48), clock=clock)
     return Desk(db, clock, source, ingest, reader, trends, store, state)
 
@@ -252,9 +250,7 @@ async def test_rollups_and_purge_keep_what_is_promised(desk: Desk) -> None:
     assert datetime.fromtimestamp(oldest, UTC) > desk.clock.now - timedelta(hours=73)
     headline = SeriesKey("vast", "rtx-4090")
     segment = SeriesKey("vast", "rtx-4090", verification="verified", segment="dc:8+")
-    month = await read_history(
-        desk.store, headline, desk.clock.now - timedelta(days=30), desk.clock.now, 2000, STEP
-    )
+    month = await read_history(desk.store, headline, desk.clock.now - timedelta(days=30), desk.clock.now, 2000, STEP)
     assert not month.gaps and month.missing == 0
     assert len(month.points) >= 5 * 24
     assert min(p.price for p in month.points if p.price) >= 0.30

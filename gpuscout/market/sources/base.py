@@ -83,6 +83,10 @@ class MarketSource(Protocol):
         """Read every feed once. Failures are in the result, not raised."""
         ...
 
+    def forget(self) -> None:
+        """What was fetched last could not be stored: ask for all of it again next time."""
+        ...
+
     async def aclose(self) -> None:
         """Close connections."""
         ...

@@ -80,6 +80,10 @@ class ExporterSource:
             self._etags[feed, response.mirror] = tag
         return document
 
+    def forget(self) -> None:
+        """See :class:`gpuscout.market.sources.base.MarketSource`."""
+        self._etags.clear()
+
     def _forget(self, feed: str) -> None:
         """Ask unconditionally next time: a document that was not understood must not be answered with 304."""
         for key in [key for key in self._etags if key[0] == feed]:

@@ -204,7 +204,7 @@ def parse_timestamp(value: object, now: datetime) -> datetime:
     if at < _EARLIEST:
         raise WrongShape("timestamp lies before 2021")
     if at > now + CLOCK_TOLERANCE:
-        raise WrongShape("timestamp lies in the future")
+        raise WrongShape("timestamp lies in the future; is this machine's clock right?")
     return at
 
 
