@@ -40,7 +40,7 @@ class BareBot(commands.AutoShardedBot):
         async def price(interaction: discord.Interaction[Any], gpu: str, range: str = "7d") -> None:
             view = discord.ui.LayoutView.from_message(message, timeout=None)
             file = discord.File(io.BytesIO(picture), filename=filename)
-            await interaction.response.send_message(view=view, file=file)  # type: ignore[call-overload]
+            await interaction.response.send_message(view=view, file=file)
 
     async def setup_hook(self) -> None:
         """Register the command."""

@@ -19,7 +19,9 @@ import sys
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -27,6 +29,7 @@ import aiohttp
 from benchmarks.measure import emit, in_turns, percentile, say
 from benchmarks.program import PATIENCE, Place, clean_environment, open_discord, place, running, stop
 from bot.parts import open_parts
+from config.catalogue import GpuCatalogue
 from config.settings import Settings
 from gpuscout.market.ports import RANGES
 from sandbox.discord.interactions import Interaction
@@ -130,31 +133,38 @@ async def _seed(db: Database) -> None:
         await parts.aclose()
 
 
-@asynccontextmanager
-async def bare_bot(discord: SandboxDiscord, where: Place, card: Json) -> AsyncIterator[None]:
-    """The bare bot in *discord*, which answers with a *card* that ours gave."""
-    attachment = card["attachments"][0]
-    picture = where.folder / attachment["filename"]
-    url = attachment["url"]
+@dataclass(frozen=True, slots=True)
+class Card:
+    """A card that ours gave, kept for the bare bot."""
+
+    message: Json
+    components: list[Json]
+    picture: Path
+
+
+async def keep(message: Json, where: Place) -> Card:
+    """A card with its picture, read from the Discord it is in."""
+    attachment = message["attachments"][0]
+    url, picture = attachment["url"], where.folder / attachment["filename"]
     async with aiohttp.ClientSession() as session, session.get(where.discord.page_url + url) as response:
         response.raise_for_status()
         picture.write_bytes(await response.read())
+    text = json.dumps(message["components"]).replace(json.dumps(url)[1:-1], f"attachment://{picture.name}")
+    return Card(message, json.loads(text), picture)
+
+
+@asynccontextmanager
+async def bare_bot(discord: SandboxDiscord, where: Place, card: Card) -> AsyncIterator[None]:
+    """The bare bot in *discord*, which answers with *card*."""
     told = where.folder / "bare.json"
-    components = json.loads(
-        json.dumps(card["components"]).replace(json.dumps(url)[1:-1], f"attachment://{picture.name}")
-    )
-    told.write_text(
-        json.dumps(
-            {
-                "api_url": discord.api_url,
-                "gateway_url": discord.gateway_url,
-                "token": discord.token,
-                "components": components,
-                "picture": str(picture),
-            }
-        ),
-        encoding="utf-8",
-    )
+    order = {
+        "api_url": discord.api_url,
+        "gateway_url": discord.gateway_url,
+        "token": discord.token,
+        "components": card.components,
+        "picture": str(card.picture),
+    }
+    told.write_text(json.dumps(order), encoding="utf-8")
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "benchmarks.bare_bot", str(told), cwd=where.folder, env=clean_environment()
     )
@@ -181,11 +191,11 @@ async def farm() -> AsyncIterator[str]:
         await stop(process)
 
 
-async def _calm(where: Place, bare: SandboxDiscord, rounds: int) -> Json:
+async def _calm(where: Place, bare: SandboxDiscord, rounds: int) -> Card:
     """What ours adds with a warm cache; the card."""
     ours = Asker(where.discord)
     async with running(where):
-        card = await ours.wait_for_card()
+        card = await keep(await ours.wait_for_card(), where)
         async with bare_bot(bare, where, card):
             theirs = Asker(bare)
             await theirs.wait_for_card()
@@ -202,7 +212,7 @@ async def _calm(where: Place, bare: SandboxDiscord, rounds: int) -> Json:
                 interaction = theirs.send("rtx-4090", "7d")
                 milliseconds = await theirs.answered(interaction)
                 if _number == 0:
-                    _check_same(card, theirs.message(interaction))
+                    _check_same(card.message, theirs.message(interaction))
                 return milliseconds
 
             times = await in_turns({"ours": ask_ours, "bare": ask_bare}, rounds, warm_up=10)
@@ -224,7 +234,7 @@ def _check_same(ours: Json, theirs: Json) -> None:
         raise AssertionError(f"the messages differ: components {sizes}, pictures {pictures}")
 
 
-async def _busy(where: Place, bare: SandboxDiscord, card: Json, seconds: float) -> None:
+async def _busy(where: Place, bare: SandboxDiscord, card: Card, seconds: float) -> None:
     """First acknowledgements while charts are drawn and polls are stored."""
     acks: dict[str, list[float]] = {"ours": [], "bare": []}
     charts = 0
@@ -267,9 +277,7 @@ async def _busy(where: Place, bare: SandboxDiscord, card: Json, seconds: float) 
 
 
 def _listed() -> list[str]:
-    """Slugs of the simulated market's larger models."""
-    from config.catalogue import GpuCatalogue
-
+    """Slugs of some of the simulated market's models."""
     catalogue = GpuCatalogue.load()
     return [catalogue.resolve(name).slug for name in Market(1).models[:20]]
 

@@ -40,6 +40,9 @@ class PollSource:
         """Nothing."""
         return FetchResult()
 
+    def forget(self) -> None:
+        """Nothing to ask for again."""
+
     async def aclose(self) -> None:
         """Nothing to close."""
 
