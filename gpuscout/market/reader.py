@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import TypeVar
+
+import structlog
 
 from config.catalogue import GpuCatalogue
 from config.platforms import PlatformCatalogue
@@ -30,18 +30,19 @@ from gpuscout.market.models import (
     UnknownSeries,
     freshness,
 )
-from gpuscout.market.rows import key_of, pack, quote_of, texts_of, unpack
+from gpuscout.market.rows import PACKING, pack_rows, quote_of, texts_of, unpack_all
 from gpuscout.market.watch import load_statuses
 from storage.cache import Cache
 from storage.market import MarketStore
 from storage.state import AppState
 
-T = TypeVar("T")
+log = structlog.get_logger(__name__)
 
 VERSION_NAME = "market"
 _VERSION_SECONDS = 0.5
 """How long a version read from the database is believed: caches of all processes agree within a second."""
 _MEMO_SIZE = 512
+_SNAPSHOT_SECONDS = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +87,9 @@ class MarketReader:
         self._next_poll = next_poll
         self._version = 0
         self._version_read_at = -_VERSION_SECONDS
+        self._outdated = False
         self._snapshot: Snapshot | None = None
-        self._loading: asyncio.Task[Snapshot] | None = None
+        self._loading = asyncio.Lock()
         self._memo: OrderedDict[Hashable, object] = OrderedDict()
         self._memo_version = -1
 
@@ -95,47 +97,55 @@ class MarketReader:
 
     async def version(self) -> int:
         """See :meth:`gpuscout.market.ports.Market.version`."""
-        if time.monotonic() - self._version_read_at >= _VERSION_SECONDS:
-            self._version = await self._state.version(VERSION_NAME)
-            self._version_read_at = time.monotonic()
+        now = time.monotonic()
+        if now - self._version_read_at >= _VERSION_SECONDS:
+            self._outdated = False
+            found = await self._state.version(VERSION_NAME)
+            self._version = max(self._version, found)
+            if not self._outdated:  # else somebody stored more while we looked
+                self._version_read_at = now
         return self._version
 
     def invalidate(self) -> None:
         """Look at the database again on the next read (called after a commit and on notices of other processes)."""
         self._version_read_at = -_VERSION_SECONDS
+        self._outdated = True
 
     async def _current(self) -> Snapshot:
+        """The snapshot of the version that the database has now, or of a newer one."""
         version = await self.version()
-        if self._snapshot is not None and self._snapshot.version == version:
-            return self._snapshot
-        if self._loading is None or self._loading.done():
-            self._loading = asyncio.ensure_future(self._load(version))
-        # Shielded: one impatient reader must not cancel the load that others wait for.
-        snapshot = await asyncio.shield(self._loading)
-        self._snapshot = snapshot
-        return snapshot
+        if self._snapshot is None or self._snapshot.version < version:
+            # One load at a time; a reader that gives up leaves the work to the next one. What was read from the
+            # database meanwhile is not lost: that computation belongs to the cache.
+            async with self._loading:
+                if self._snapshot is None or self._snapshot.version < version:
+                    self._snapshot = await self._load(version)
+        return self._snapshot
 
     async def _load(self, version: int) -> Snapshot:
-        async def compute() -> bytes:
-            newest = await self._store.newest_source_time()
-            if newest is None:
-                return b"[]"
-            rows = await self._store.latest_quotes(newest - int(STALE_LIMIT.total_seconds()))
-            packed = [pack(quote_of(row, key_of(await self._store.series_texts(row.series_id)))) for row in rows]
-            return json.dumps(packed, separators=(",", ":")).encode()
-
-        data = await self._cache.get_or_compute(f"market:{version}:quotes", 3600, compute)
-        quotes: dict[SeriesKey, Quote] = {}
-        for item in json.loads(data):
-            quote = unpack(item)
-            other = quotes.get(quote.key)
-            if other is None or other.at < quote.at:
-                quotes[quote.key] = quote
+        key = f"market:{version}:quotes:{PACKING}"
+        data = await self._cache.get_or_compute(key, _SNAPSHOT_SECONDS, self._pack_current)
+        # In a thread, both ways: a thousand quotes are tens of milliseconds of pure Python.
+        try:
+            quotes = await asyncio.to_thread(unpack_all, data)
+        except (ValueError, TypeError):
+            # Not ours: another program, or a shared cache that was written by a hand.
+            log.warning("market_snapshot_unreadable", version=version)
+            await self._cache.delete(key)
+            quotes = await asyncio.to_thread(unpack_all, await self._pack_current())
         by_gpu: dict[str, list[Quote]] = {}
         for quote in quotes.values():
             by_gpu.setdefault(quote.key.gpu, []).append(quote)
         names = {row.slug: row.name for row in await self._store.unknown_names()}
         return Snapshot(version, quotes, by_gpu, max((q.at for q in quotes.values()), default=None), names)
+
+    async def _pack_current(self) -> bytes:
+        newest = await self._store.newest_source_time()
+        if newest is None:
+            return b"[]"
+        rows = await self._store.latest_quotes(newest - int(STALE_LIMIT.total_seconds()))
+        texts = [await self._store.series_texts(row.series_id) for row in rows]
+        return await asyncio.to_thread(pack_rows, rows, texts)
 
     def _remembered(self, version: int, key: Hashable) -> object | None:
         if self._memo_version != version:

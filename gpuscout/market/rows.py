@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from gpuscout.market.models import Quote, QuoteFlag, SeriesKey, Side
 from storage.market import QuoteValues, SeriesTexts
+
+PACKING = 1
+"""Version of what :func:`pack_rows` writes; part of every cache key, since different programs may share a cache."""
 
 
 def texts_of(key: SeriesKey) -> SeriesTexts:
@@ -84,3 +89,24 @@ def unpack(packed: list[Any]) -> Quote:
         flags=QuoteFlag(v.flags),
         method=method,
     )
+
+
+def pack_rows(rows: Sequence[Any], texts: Sequence[SeriesTexts]) -> bytes:
+    """Stored rows with their series as bytes for a cache; :func:`unpack_all` reads them."""
+    packed = [pack(quote_of(row, key_of(of_row))) for row, of_row in zip(rows, texts, strict=True)]
+    return json.dumps(packed, separators=(",", ":")).encode()
+
+
+def unpack_all(data: bytes) -> dict[SeriesKey, Quote]:
+    """Quotes of :func:`pack_rows` by series; of several sources the newest.
+
+    Raises:
+        ValueError, TypeError: the bytes are not of that form.
+    """
+    quotes: dict[SeriesKey, Quote] = {}
+    for item in json.loads(data):
+        quote = unpack(item)
+        other = quotes.get(quote.key)
+        if other is None or other.at < quote.at:
+            quotes[quote.key] = quote
+    return quotes
