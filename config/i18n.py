@@ -7,15 +7,15 @@ which are read as they are: no compiled catalogue is kept. Unknown languages and
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from babel import Locale
-from babel.dates import format_datetime, format_timedelta
+from babel.dates import format_date, format_datetime, format_timedelta
 from babel.messages.pofile import read_po
-from babel.numbers import format_currency, format_decimal, format_percent
+from babel.numbers import format_currency, format_decimal, format_percent, get_currency_precision
 
 DEFAULT_LOCALE = "en-US"
 LOCALES_DIR = Path(__file__).parent / "locales"
@@ -57,6 +57,19 @@ class Text:
             _unsigned_zero(usd, digits), "USD", format=pattern, locale=self._babel, currency_digits=False
         )
         return f"{text}/{per}" if per else text
+
+    def currency(self, amount: float, code: str, per: str | None = None) -> str:
+        """An amount in any currency, in its own decimals; three below one unit, where GPU-hours are priced."""
+        digits = 3 if abs(amount) < 1 else get_currency_precision(code)
+        pattern = self._babel.currency_formats["standard"].pattern.replace("0.00", "0." + "0" * digits if digits else "0")
+        text = format_currency(
+            _unsigned_zero(amount, digits), code, format=pattern, locale=self._babel, currency_digits=False
+        )
+        return f"{text}/{per}" if per else text
+
+    def day(self, day: date) -> str:
+        """A calendar day in the reader's words, e.g. ``24 Nov 2026``."""
+        return format_date(day, "d MMM y", locale=self._babel)
 
     def percent(self, ratio: float, digits: int = 0, signed: bool = False) -> str:
         """A ratio as a percentage; *signed* puts a plus before a gain."""

@@ -93,6 +93,10 @@ class Settings(BaseSettings):
     shard_ids: Ids = ()
     shard_count: int | None = Field(default=None, ge=1)
     support_url: HttpUrl | None = None
+    operator_contact: str | None = Field(default=None, max_length=200)
+    """Who runs this bot and how to reach them (an e-mail address or a link), for ``/privacy`` and ``/terms``."""
+    currencies_file: Path | None = None
+    """Exchange rates for display; None: ``config/currencies.toml``, which holds none."""
 
     # Market source
     farm_url: Mirrors = ("https://500.farm",)

@@ -1,0 +1,128 @@
+"""What is stored about members: their settings and watchlists, and how all of it is erased.
+
+Every statement names the member it belongs to, so nothing of another member's can be read or changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+from sqlalchemy import delete, func, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from storage.engine import Database
+from storage.tables import app_state, member, usage_event, watchlist_item
+
+Watched = Literal["added", "known", "full"]
+
+SETTINGS = ("timezone", "currency", "tariff", "locale")
+"""Columns that a member chooses."""
+
+
+@dataclass(frozen=True, slots=True)
+class Erased:
+    """How many rows of each kind were erased."""
+
+    settings: int
+    watched: int
+    channels: int
+    uses: int
+
+
+def dm_key(member_id: int) -> str:
+    """Key in ``app_state`` under which the id of a member's DM channel is remembered."""
+    return f"discord.dm:{member_id}"
+
+
+class MemberStore:
+    """Settings and watchlists of members, by Discord user id."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+
+    async def get(self, member_id: int) -> Mapping[str, Any] | None:
+        """The member's row by column, or None when nothing was ever set."""
+        async with self._db.read() as conn:
+            found = (await conn.execute(select(member).where(member.c.id == member_id))).one_or_none()
+            return None if found is None else dict(found._mapping)
+
+    async def put(self, member_id: int, values: Mapping[str, Any], at: datetime) -> None:
+        """Set some columns of :data:`SETTINGS`; the row is made when it is the first."""
+        if not values.keys() <= set(SETTINGS):
+            raise ValueError("unknown column")
+        statement = self._db.insert(member).values(id=member_id, created_at=at, updated_at=at, **values)
+        async with self._db.write() as conn:
+            await conn.execute(
+                statement.on_conflict_do_update(index_elements=["id"], set_={**values, "updated_at": at})
+            )
+
+    async def watchlist(self, member_id: int) -> list[tuple[str, datetime]]:
+        """(GPU slug, when it was added), oldest first."""
+        async with self._db.read() as conn:
+            rows = await conn.execute(
+                select(watchlist_item.c.gpu, watchlist_item.c.added_at)
+                .where(watchlist_item.c.member_id == member_id)
+                .order_by(watchlist_item.c.added_at, watchlist_item.c.gpu)
+            )
+            return [(str(row.gpu), row.added_at) for row in rows]
+
+    async def watch(self, member_id: int, gpu: str, at: datetime, limit: int) -> Watched:
+        """Follow a GPU unless the list has *limit* already. Two that come at once cannot pass the limit together."""
+        async with self._db.write() as conn:
+            await self._lock(conn, member_id)
+            rows = await conn.execute(select(watchlist_item.c.gpu).where(watchlist_item.c.member_id == member_id))
+            present = {str(row.gpu) for row in rows}
+            if gpu in present:
+                return "known"
+            if len(present) >= limit:
+                return "full"
+            await conn.execute(
+                self._db.insert(watchlist_item)
+                .values(member_id=member_id, gpu=gpu, added_at=at)
+                .on_conflict_do_nothing(index_elements=["member_id", "gpu"])
+            )
+            return "added"
+
+    async def _lock(self, conn: AsyncConnection, member_id: int) -> None:
+        """PostgreSQL: one transaction a member at a time (SQLite has one writer in any case)."""
+        if self._db.dialect == "postgresql":
+            await conn.execute(select(func.pg_advisory_xact_lock(member_id)))
+
+    async def unwatch(self, member_id: int, gpu: str) -> bool:
+        """Stop following a GPU; False when it was not followed."""
+        async with self._db.write() as conn:
+            result = await conn.execute(
+                delete(watchlist_item).where(watchlist_item.c.member_id == member_id, watchlist_item.c.gpu == gpu)
+            )
+            return result.rowcount == 1
+
+    async def uses(self, member_hash: str) -> tuple[int, datetime | None]:
+        """How many usage events carry the member's keyed hash, and the oldest one's time."""
+        async with self._db.read() as conn:
+            row = (
+                await conn.execute(
+                    select(func.count().label("count"), func.min(usage_event.c.at).label("first")).where(
+                        usage_event.c.member_hash == member_hash
+                    )
+                )
+            ).one()
+            return int(row.count), row.first
+
+    async def has_dm_channel(self, member_id: int) -> bool:
+        """Whether the id of the member's DM channel is remembered."""
+        async with self._db.read() as conn:
+            found = await conn.scalar(select(app_state.c.key).where(app_state.c.key == dm_key(member_id)))
+            return found is not None
+
+    async def erase(self, member_id: int, member_hash: str) -> Erased:
+        """Erase everything about a member, in one transaction."""
+        async with self._db.write() as conn:
+            await self._lock(conn, member_id)
+            settings = await conn.execute(delete(member).where(member.c.id == member_id))
+            watched = await conn.execute(delete(watchlist_item).where(watchlist_item.c.member_id == member_id))
+            channels = await conn.execute(delete(app_state).where(app_state.c.key == dm_key(member_id)))
+            uses = await conn.execute(delete(usage_event).where(usage_event.c.member_hash == member_hash))
+            return Erased(settings.rowcount, watched.rowcount, channels.rowcount, uses.rowcount)
