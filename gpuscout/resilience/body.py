@@ -8,6 +8,7 @@ import zlib
 import httpx
 
 from gpuscout.resilience.errors import BadEncoding, ResponseTooLarge
+from gpuscout.resilience.spool import Spool
 
 _PIECE = 256 * 1024
 """Bytes unpacked at a time; between pieces other tasks run."""
@@ -28,14 +29,45 @@ async def read_body(service: str, response: httpx.Response, limit: int) -> bytes
         ResponseTooLarge: The body is larger; no more than ``limit`` and one piece were held.
         BadEncoding: It is packed otherwise than by gzip, damaged or cut short.
     """
+    if _is_packed(service, response, limit):
+        return await _read_gzip(service, response, limit)
+    return await _read_plain(service, response, limit)
+
+
+async def spool_body(service: str, response: httpx.Response, limit: int, spool: Spool) -> bool:
+    """Write the body of a streamed answer to *spool*, packed as it comes; whoever reads the file unpacks it.
+
+    Args:
+        limit: Most bytes, packed.
+
+    Returns:
+        Whether the spool holds gzip.
+
+    Raises:
+        ResponseTooLarge: The body is larger.
+        BadEncoding: It is packed otherwise than by gzip.
+        OSError: The temporary file cannot be written.
+    """
+    packed = _is_packed(service, response, limit)
+    await spool.begin()
+    async for chunk in response.aiter_raw():
+        if spool.size + len(chunk) > limit:
+            raise ResponseTooLarge(service, limit)
+        await spool.write(chunk)
+    await spool.flush()
+    return packed
+
+
+def _is_packed(service: str, response: httpx.Response, limit: int) -> bool:
+    """Whether the body is gzip; raises when it is too large by its own word, or packed otherwise."""
     declared = response.headers.get("content-length", "")
     if declared.isascii() and declared.isdigit() and int(declared[:20]) > limit:
         raise ResponseTooLarge(service, limit)
     encoding = response.headers.get("content-encoding", "").strip().lower()
     if encoding in ("", "identity"):
-        return await _read_plain(service, response, limit)
+        return False
     if encoding in ("gzip", "x-gzip"):
-        return await _read_gzip(service, response, limit)
+        return True
     raise BadEncoding(service, "answered in a compression that was not asked for")
 
 

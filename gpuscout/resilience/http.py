@@ -26,6 +26,7 @@ from gpuscout.resilience.health import HealthBoard
 from gpuscout.resilience.ratelimit import RequestQueue
 from gpuscout.resilience.retry import BACKGROUND, Clock, RetryPolicy, Sleep
 from gpuscout.resilience.sender import MetricsHook, Params, Response, Sender, default_user_agent
+from gpuscout.resilience.spool import Spool
 
 log = structlog.get_logger(__name__)
 
@@ -50,6 +51,7 @@ class _Call:
     params: Params | None
     max_bytes: int
     ends: float | None
+    spool: Spool | None = None
     attempts: int = 0
     overdue: bool = False
     permits: dict[str, Permit] = field(default_factory=dict)
@@ -144,6 +146,7 @@ class ResilientClient:
         params: Params | None = None,
         max_bytes: int | None = None,
         retry: RetryPolicy | None = None,
+        spool: Spool | None = None,
     ) -> Response:
         """Ask for ``path`` below the base URL.
 
@@ -153,6 +156,8 @@ class ResilientClient:
             params: Query parameters.
             max_bytes: Largest unpacked body.
             retry: Policy of this call, for example `interactive`.
+            spool: Where the body goes, packed as it comes, instead of into memory; ``max_bytes`` then counts
+                packed bytes.
 
         Returns:
             The answer; its status is 2xx or 304.
@@ -175,6 +180,7 @@ class ResilientClient:
             params=params,
             max_bytes=max_bytes or self._max_bytes,
             ends=None if policy.deadline is None else started + policy.deadline,
+            spool=spool,
         )
         try:
             response = await policy.run(
@@ -233,6 +239,7 @@ class ResilientClient:
                 seconds=self._timeout if call.ends is None else self._share(call.ends, mirrors_left),
                 max_bytes=call.max_bytes,
                 attempts=call.attempts,
+                spool=call.spool,
             )
         except asyncio.CancelledError:
             # Whether the deadline or the caller ended it, the service was too slow for the deadline.

@@ -11,7 +11,7 @@ from importlib import metadata
 import httpx
 import structlog
 
-from gpuscout.resilience.body import read_body
+from gpuscout.resilience.body import read_body, spool_body
 from gpuscout.resilience.errors import (
     BadEncoding,
     BadStatus,
@@ -22,6 +22,7 @@ from gpuscout.resilience.errors import (
 )
 from gpuscout.resilience.ratelimit import RequestQueue
 from gpuscout.resilience.retry import Clock, parse_retry_after
+from gpuscout.resilience.spool import Spool
 
 log = structlog.get_logger(__name__)
 
@@ -51,10 +52,11 @@ class Response:
     Attributes:
         status: HTTP status.
         headers: Headers, case-insensitive, untrusted.
-        body: The unpacked body.
+        body: The unpacked body; empty when it went to a spool.
         elapsed: Seconds of the request that gave it.
         mirror: The base URL that gave it.
         attempts: Tries that the call needed, 1 = the first.
+        packed: Whether the spool holds gzip.
     """
 
     status: int
@@ -63,6 +65,7 @@ class Response:
     elapsed: float
     mirror: str
     attempts: int
+    packed: bool = False
 
 
 class Sender:
@@ -103,11 +106,15 @@ class Sender:
         seconds: float,
         max_bytes: int,
         attempts: int,
+        spool: Spool | None = None,
     ) -> Response:
         """Ask ``base + path`` once, within ``seconds`` from connecting to the last byte.
 
+        With a ``spool`` the body goes there, packed as it comes, and ``max_bytes`` counts packed bytes.
+
         Raises:
             UpstreamError: One of its kinds; never an error of httpx.
+            OSError: The spool's file cannot be written.
         """
         started = self._clock()
         outcome = "error"
@@ -119,9 +126,13 @@ class Sender:
             ):
                 status = answer.status_code
                 if 200 <= status < 300 or status == 304:
-                    body = await read_body(self.service, answer, max_bytes)
+                    body, packed = b"", False
+                    if spool is not None and status != 304:
+                        packed = await spool_body(self.service, answer, max_bytes, spool)
+                    else:
+                        body = await read_body(self.service, answer, max_bytes)
                     outcome = "not_modified" if status == 304 else "ok"
-                    return Response(status, answer.headers, body, self._clock() - started, base, attempts)
+                    return Response(status, answer.headers, body, self._clock() - started, base, attempts, packed)
                 outcome = _outcome_of(status)
                 if retriable_status(status):
                     wait = parse_retry_after(answer.headers.get("retry-after"))
