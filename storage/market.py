@@ -28,12 +28,24 @@ QUOTE_VALUE_COLUMNS: tuple[str, ...] = (
     *(f"{side}_{part}" for side in _SIDES for part in ("count", "median", "p10", "p90")),
     "demand",
     "flags",
+    "utilization",
 )
 
 _QUOTE_COLUMNS = ("ts", "series_id", "source_id", "update_id", *QUOTE_VALUE_COLUMNS)
 """The columns of ``quote`` in the order of the table, which is the order of an insert's values."""
 
-_POINT_COLUMNS = ("ts", "price", "p10", "p90", "rented_price", "available_price", "rented", "total", "samples")
+_POINT_COLUMNS = (
+    "ts",
+    "price",
+    "p10",
+    "p90",
+    "rented_price",
+    "available_price",
+    "rented",
+    "total",
+    "samples",
+    "utilization",
+)
 _RAW_POINT_COLUMNS = (
     "ts",
     *(f"all_{part}" for part in ("median", "p10", "p90")),
@@ -42,6 +54,7 @@ _RAW_POINT_COLUMNS = (
     "rented_count",
     "all_count",
     "flags",
+    "utilization",
 )
 
 
@@ -62,6 +75,7 @@ class QuoteValues(NamedTuple):
     all_p90: float | None
     demand: float | None
     flags: int
+    utilization: float | None = None
 
 
 class Rejected(NamedTuple):
@@ -387,9 +401,9 @@ class MarketStore:
             bucket: seconds of a bucket of the tier; the one that holds *start_ts* is read as well.
 
         Returns:
-            Rollups as (ts, price, p10, p90, rented_price, available_price, rented, total, samples), and quotes as
-            (ts, all_median, all_p10, all_p90, rented_median, available_median, rented_count, all_count, flags,
-            source), each with ts < *end_ts*, oldest first.
+            Rollups as (ts, price, p10, p90, rented_price, available_price, rented, total, samples, utilization), and
+            quotes as (ts, all_median, all_p10, all_p90, rented_median, available_median, rented_count, all_count,
+            flags, utilization, source), each with ts < *end_ts*, oldest first.
         """
         rolled: Sequence[Any] = ()
         async with self.db.read() as conn:

@@ -98,6 +98,7 @@ quote = Table(
     *_side_columns("all"),
     Column("demand", Float),
     Column("flags", SmallInteger, nullable=False, server_default="0"),
+    Column("utilization", Float),  # as reported by a source that counts no GPUs; null where counts say it
     PrimaryKeyConstraint("ts", "series_id", "source_id"),
     Index("ix_quote_series_id_ts", "series_id", "ts"),
     sqlite_with_rowid=False,
@@ -122,6 +123,7 @@ def _rollup(name: str) -> Table:
         Column("rented", Float, nullable=False),  # mean GPUs rented
         Column("total", Float, nullable=False),  # mean GPUs listed
         Column("demand", Float),
+        Column("utilization", Float),  # mean of what quotes without a count report
         PrimaryKeyConstraint("series_id", "ts"),
         sqlite_with_rowid=False,
     )

@@ -52,12 +52,13 @@ async def _then(store: MarketStore, series_id: int, at: int, tolerance: int, old
         nearest = sorted(raw, key=lambda row: abs(row.ts - at))
         prices = (row.all_median for row in nearest if not row.flags & QuoteFlag.OUTLIER and row.all_median is not None)
         row = nearest[0]
-        return _Then(next(prices, None), row.rented_count / row.all_count if row.all_count else None)
+        return _Then(next(prices, None), row.rented_count / row.all_count if row.all_count else row.utilization)
     if oldest_raw is not None and oldest_raw <= at:
         return None  # raw quotes are kept there, and there was none: a gap
     for tier, seconds in SECONDS.items():
         bucket = at - at % seconds
         rows = await store.rollup_rows(tier, series_id, bucket, bucket + 1)
         if rows:
-            return _Then(rows[0].price, rows[0].rented / rows[0].total if rows[0].total else None)
+            row = rows[0]
+            return _Then(row.price, row.rented / row.total if row.total else row.utilization)
     return None

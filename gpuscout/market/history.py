@@ -49,10 +49,10 @@ def find_gaps(times: Sequence[int], step: int, end_ts: int) -> tuple[list[tuple[
 
 def _point(row: Sequence[Any]) -> HistoryPoint:
     """The point of a raw quote. A flagged price is left out of what is drawn; its counts stay."""
-    ts, price, p10, p90, rented_price, available_price, rented, total, flags, _source = row
+    ts, price, p10, p90, rented_price, available_price, rented, total, flags, said, _source = row
     if flags & QuoteFlag.OUTLIER:
-        return HistoryPoint(ts, None, None, None, None, None, rented, total)
-    return HistoryPoint(ts, price, p10, p90, rented_price, available_price, rented, total)
+        return HistoryPoint(ts, None, None, None, None, None, rented, total, 1, said)
+    return HistoryPoint(ts, price, p10, p90, rented_price, available_price, rented, total, 1, said)
 
 
 async def read_history(

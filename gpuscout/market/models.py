@@ -72,6 +72,8 @@ class QuoteFlag(IntFlag):
     """Fewer than :data:`THIN_SAMPLE` GPUs in all: median, p10, p90 and utilization rest on a thin sample."""
     OUTLIER = 2
     """Price absurd against the series' own history: kept, shown as flagged, left out of medians and charts."""
+    UNSIZED = 4
+    """The source says a price but not how many GPUs stand behind it: counts are unknown, not zero."""
 
 
 THIN_SAMPLE = 10
@@ -103,6 +105,8 @@ class Quote:
     demand: float | None = None
     flags: QuoteFlag = QuoteFlag.NONE
     method: int = METHOD_VERSION
+    reported_utilization: float | None = None
+    """Utilization as the source words it, where it counts no GPUs; None where it is counted from them."""
 
     @property
     def price(self) -> float | None:
@@ -111,8 +115,18 @@ class Quote:
 
     @property
     def utilization(self) -> float | None:
-        """Rented GPUs over all GPUs, 0 to 1; None when nothing is listed."""
-        return self.rented.count / self.all.count if self.all.count else None
+        """Rented GPUs over all GPUs, or what the source reports in their place, 0 to 1; None when neither is known."""
+        return self.rented.count / self.all.count if self.all.count else self.reported_utilization
+
+    @property
+    def sized(self) -> bool:
+        """False when the number of GPUs is unknown: then every count is 0 and means nothing."""
+        return not self.flags & QuoteFlag.UNSIZED
+
+    @property
+    def listed(self) -> bool:
+        """True when there is something to rent or rented: GPUs are counted, or a price without a count is known."""
+        return self.all.count > 0 or (not self.sized and self.price is not None)
 
     @property
     def thin(self) -> bool:
@@ -178,10 +192,13 @@ class HistoryPoint(NamedTuple):
     rented: float
     total: float
     samples: int = 1
+    reported: float | None = None
+    """Utilization as sources that count no GPUs report it."""
 
     @property
     def utilization(self) -> float | None:
-        return self.rented / self.total if self.total else None
+        """Rented over all GPUs, else what is reported; None when neither is known."""
+        return self.rented / self.total if self.total else self.reported
 
 
 @dataclass(frozen=True, slots=True)

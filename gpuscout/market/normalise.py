@@ -13,6 +13,9 @@ from gpuscout.market.models import THIN_SAMPLE, Quote, QuoteFlag, SeriesKey, Sid
 from gpuscout.market.outliers import is_outlier
 from gpuscout.market.sources.base import FeedDocument, Observation, RejectedItem
 
+_Place = tuple[str, str, str, str]
+"""Platform, GPU slug, region, tier: the first four parts of a series."""
+
 
 @dataclass(frozen=True, slots=True)
 class UnknownGpu:
@@ -32,10 +35,14 @@ class NormalisedDocument:
     rejected: Sequence[RejectedItem]
 
 
-def flags_of(rented: Side, available: Side, total: Side, daily_prices: Sequence[float]) -> QuoteFlag:
-    """Remarks on a quote: thin under ten GPUs, outlier by the outlier rule."""
+def flags_of(
+    rented: Side, available: Side, total: Side, daily_prices: Sequence[float], *, sized: bool = True
+) -> QuoteFlag:
+    """Remarks on a quote: thin under ten GPUs, or of unknown size; outlier by the outlier rule."""
     flags = QuoteFlag.NONE
-    if total.count < THIN_SAMPLE:
+    if not sized:
+        flags |= QuoteFlag.UNSIZED
+    elif total.count < THIN_SAMPLE:
         flags |= QuoteFlag.THIN
     if is_outlier(total.median, daily_prices):
         flags |= QuoteFlag.OUTLIER
@@ -47,12 +54,16 @@ def resolve_keys(
 ) -> tuple[list[tuple[SeriesKey, Observation]], list[UnknownGpu], list[RejectedItem]]:
     """Key every observation.
 
-    Two names of one document that resolve to the same model would blend two groups of machines: all of the larger
-    one is kept, all of the other rejected.
+    Two names of one document that resolve to the same model in the same place would blend two groups of machines:
+    all of the larger one is kept, all of the other rejected.
     """
     unknown: dict[str, UnknownGpu] = {}
     slugs: dict[tuple[str, float | None], str] = {}
-    sizes: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    sizes: defaultdict[_Place, Counter[str]] = defaultdict(Counter)
+
+    def place(item: Observation) -> _Place:
+        return (item.platform or platform, slugs[item.gpu_name, item.vram_gb], item.region, item.tier)
+
     for item in document.observations:
         name = (item.gpu_name, item.vram_gb)
         if name not in slugs:
@@ -60,19 +71,19 @@ def resolve_keys(
             slugs[name] = resolution.slug
             if not resolution.known:
                 unknown[resolution.slug] = UnknownGpu(resolution.slug, resolution.cleaned_name)
-        sizes[slugs[name]][item.gpu_name] += item.all.count
-    winners = {slug: min(names, key=lambda name: (-names[name], name)) for slug, names in sizes.items()}
+        sizes[place(item)][item.gpu_name] += item.all.count
+    winners = {where: min(names, key=lambda name: (-names[name], name)) for where, names in sizes.items()}
     keyed = [
-        (SeriesKey(platform, slug, item.region, item.tier, item.verification, item.segment), item)
+        (SeriesKey(*where, item.verification, item.segment), item)
         for item in document.observations
-        if winners[slug := slugs[item.gpu_name, item.vram_gb]] == item.gpu_name
+        if winners[where := place(item)] == item.gpu_name
     ]
     clashes = [
         # As JSON: a name may hold characters that no database takes.
-        RejectedItem(f"resolves to {slug} like another model of the document", json.dumps(name[:200]))
-        for slug, names in sizes.items()
+        RejectedItem(f"resolves to {where[1]} like another model of the document", json.dumps(name[:200]))
+        for where, names in sizes.items()
         for name in names
-        if name != winners[slug]
+        if name != winners[where]
     ]
     return keyed, list(unknown.values()), clashes
 
@@ -100,14 +111,15 @@ def normalise(
     quotes = [
         Quote(
             key=key,
-            at=document.source_time,
+            at=item.at or document.source_time,
             fetched_at=document.fetched_at,
             source=source,
             rented=item.rented,
             available=item.available,
             all=item.all,
-            demand=demand(item.rented, item.available, item.all, then.get(key, {})),
-            flags=flags_of(item.rented, item.available, item.all, daily_prices.get(key, ())),
+            demand=demand(item.rented, item.available, item.all, then.get(key, {})) if item.sized else item.demand,
+            flags=flags_of(item.rented, item.available, item.all, daily_prices.get(key, ()), sized=item.sized),
+            reported_utilization=None if item.sized else item.utilization,
         )
         for key, item in keyed
     ]

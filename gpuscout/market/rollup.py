@@ -26,7 +26,8 @@ _PRICE_COLUMNS = {
     "demand": "demand",
 }
 _COUNTS = {"rented": "rented_count", "total": "all_count"}
-INPUT_COLUMNS: tuple[str, ...] = (*_PRICE_COLUMNS.values(), *_COUNTS.values())
+_REPORTED = "utilization"
+INPUT_COLUMNS: tuple[str, ...] = (*_PRICE_COLUMNS.values(), *_COUNTS.values(), _REPORTED)
 
 
 def roll_up(rows: Sequence[Any], bucket_seconds: int) -> list[dict[str, Any]]:
@@ -34,7 +35,8 @@ def roll_up(rows: Sequence[Any], bucket_seconds: int) -> list[dict[str, Any]]:
 
     Rule: quotes flagged as outliers are left out of every price (their counts still count). ``price``, ``p10``,
     ``p90``, ``rented_price``, ``available_price`` and ``demand`` are the median over the bucket's quotes that have
-    the figure; ``price_min`` and ``price_max`` the extremes of ``price``; ``rented`` and ``total`` the mean GPUs;
+    the figure; ``price_min`` and ``price_max`` the extremes of ``price``; ``rented`` and ``total`` the mean GPUs over
+    the quotes that count them (0 when none does); ``utilization`` the mean of what quotes without a count report;
     ``samples`` the number of quotes. A bucket without quotes has no row: a gap stays a gap.
 
     Args:
@@ -59,6 +61,8 @@ def roll_up(rows: Sequence[Any], bucket_seconds: int) -> list[dict[str, Any]]:
             values[outlier] = np.nan
         prices[name] = values
     counts = {name: np.array([getattr(row, column) for row in rows], float) for name, column in _COUNTS.items()}
+    sized = np.fromiter((not row.flags & QuoteFlag.UNSIZED for row in rows), dtype=bool, count=len(rows))
+    reported = np.array([getattr(row, _REPORTED) for row in rows], dtype=np.float64)
 
     result: list[dict[str, Any]] = []
     for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
@@ -75,6 +79,10 @@ def roll_up(rows: Sequence[Any], bucket_seconds: int) -> list[dict[str, Any]]:
                 row["price_min"] = float(known.min()) if known.size else None
                 row["price_max"] = float(known.max()) if known.size else None
         for name, values in counts.items():
-            row[name] = float(values[start:end].mean())
+            counted = values[start:end][sized[start:end]]
+            row[name] = float(counted.mean()) if counted.size else 0.0
+        said = reported[start:end]
+        said = said[~np.isnan(said)]
+        row[_REPORTED] = float(said.mean()) if said.size else None
         result.append(row)
     return result

@@ -42,6 +42,7 @@ def values_of(quote: Quote) -> QuoteValues:
         total.p90,
         quote.demand,
         int(quote.flags),
+        quote.reported_utilization,
     )
 
 
@@ -58,6 +59,7 @@ def quote_of(row: Any, key: SeriesKey) -> Quote:
         demand=row.demand,
         flags=QuoteFlag(row.flags),
         method=row.method,
+        reported_utilization=row.utilization,
     )
 
 
@@ -88,6 +90,7 @@ def unpack(packed: list[Any]) -> Quote:
         demand=v.demand,
         flags=QuoteFlag(v.flags),
         method=method,
+        reported_utilization=v.utilization,
     )
 
 

@@ -23,6 +23,7 @@ class Row(NamedTuple):
     demand: float | None
     rented_count: int
     all_count: int
+    utilization: float | None = None
 
 
 price = st.none() | st.floats(0.01, 20)
@@ -31,7 +32,7 @@ rows = st.lists(
         Row,
         st.integers(1, 3),
         st.integers(0, 5 * HOUR),
-        st.sampled_from([0, 0, 1, 2]),
+        st.sampled_from([0, 0, 1, 2, 4, 6]),
         price,
         price,
         price,
@@ -40,6 +41,7 @@ rows = st.lists(
         st.none() | st.floats(0, 100),
         st.integers(0, 50),
         st.integers(50, 90),
+        st.none() | st.floats(0, 1),
     ),
     max_size=60,
 ).map(lambda items: sorted(items, key=lambda r: (r.series_id, r.ts)))
@@ -57,6 +59,8 @@ def naive(items: list[Row], bucket: int) -> dict[tuple[int, int], dict[str, Any]
             known = [getattr(row, name) for row in source if getattr(row, name) is not None]
             return median(known) if known else None
 
+        counted = [row for row in group if not row.flags & QuoteFlag.UNSIZED]
+        said = [row.utilization for row in group if row.utilization is not None]
         asks = [row.all_median for row in sound if row.all_median is not None]
         result[key] = {
             "samples": len(group),
@@ -68,8 +72,9 @@ def naive(items: list[Row], bucket: int) -> dict[tuple[int, int], dict[str, Any]
             "rented_price": mid("rented_median", sound),
             "available_price": mid("available_median", sound),
             "demand": mid("demand", group),
-            "rented": mean(row.rented_count for row in group),
-            "total": mean(row.all_count for row in group),
+            "rented": mean([row.rented_count for row in counted] or [0]),
+            "total": mean([row.all_count for row in counted] or [0]),
+            "utilization": mean(said) if said else None,
         }
     return result
 

@@ -13,7 +13,11 @@ from gpuscout.market.models import Side, Tier
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """What a source says of one group of machines; *gpu_name* is the source's own spelling."""
+    """What a source says of one group of machines; *gpu_name* is the source's own spelling.
+
+    A source that does not count GPUs leaves every count at 0 and says ``sized=False``: then *utilization* is what it
+    reports in their place.
+    """
 
     gpu_name: str
     verification: str
@@ -24,6 +28,15 @@ class Observation:
     tier: str = Tier.ON_DEMAND.value
     region: str = "global"
     vram_gb: float | None = None
+    platform: str | None = None
+    """Platform slug, where one document speaks of several; None is the source's own."""
+    sized: bool = True
+    utilization: float | None = None
+    """As reported, 0 to 1; only of observations without a size."""
+    demand: float | None = None
+    """As reported, 0 to 100; only of observations without a size."""
+    at: datetime | None = None
+    """When the source saw this group; None is the time of the document. Never after it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +80,7 @@ class WrongShape(Exception):
 
 
 class MarketSource(Protocol):
-    """A source of observations of one platform's market."""
+    """A source of observations of the market, of one platform unless its observations say another."""
 
     @property
     def name(self) -> str:
@@ -76,7 +89,7 @@ class MarketSource(Protocol):
 
     @property
     def platform(self) -> str:
-        """Platform slug that the observations are about."""
+        """Platform slug of observations that name none."""
         ...
 
     async def fetch(self, now: datetime) -> FetchResult:

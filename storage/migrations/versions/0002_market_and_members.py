@@ -6,10 +6,12 @@ Revises: 0001
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from typing import Any
 
 import sqlalchemy as sa
 from alembic import op
+from alembic.operations import BatchOperations
 from sqlalchemy.dialects import postgresql
 
 revision = "0002"
@@ -38,7 +40,21 @@ def _count(name: str) -> sa.Column[Any]:
     return sa.Column(name, sa.Integer(), nullable=False)
 
 
+_WITH_UTILIZATION = ("quote", "rollup_hour", "rollup_day")
+
+
+def _changing(table: str) -> AbstractContextManager[BatchOperations]:
+    """On SQLite the table is rebuilt, so that it is the same as a newly made one."""
+    sqlite = op.get_context().dialect.name == "sqlite"
+    return op.batch_alter_table(
+        table, recreate="always" if sqlite else "never", table_kwargs={"sqlite_with_rowid": False}
+    )
+
+
 def upgrade() -> None:
+    for table in _WITH_UTILIZATION:
+        with _changing(table) as batch:
+            batch.add_column(_number("utilization"))
     _create_market()
     _create_members()
 
@@ -143,3 +159,6 @@ def downgrade() -> None:
         "machine",
     ):
         op.drop_table(table)
+    for table in _WITH_UTILIZATION:
+        with _changing(table) as batch:
+            batch.drop_column("utilization")
