@@ -29,7 +29,10 @@ from bot.parts import (
 from bot.scheduler import Scheduler
 from bot.vitals import Vitals
 from bot.worker import Handler, Worker
+from config.currencies import Currencies, default_currencies
 from config.settings import Role, Settings
+from gpuscout.accounts.members import Members
+from gpuscout.accounts.servers import Servers
 from gpuscout.charts.pool import ChartRenderer
 from gpuscout.market.ingest import IngestReport
 from gpuscout.market.reader import MarketReader
@@ -40,7 +43,9 @@ from gpuscout.telemetry.recorder import StoredUsage
 from gpuscout.telemetry.usage import IdHasher
 from storage.guilds import GuildStore
 from storage.lockfile import SingleProcessLock
+from storage.members import MemberStore
 from storage.schema import migrate_if_behind
+from storage.servers import ServerStore
 from storage.usage import UsageStore
 
 if TYPE_CHECKING:
@@ -74,7 +79,8 @@ class App:
         self.metrics = Metrics(version, clock=lambda: parts.clock().timestamp())
         self.health = HealthBoard(clock=parts.clock)
         self.usage_store = UsageStore(parts.db)
-        self.usage = StoredUsage(self.usage_store, IdHasher(usage_key), self.metrics, clock=parts.clock)
+        self.hasher = IdHasher(usage_key)
+        self.usage = StoredUsage(self.usage_store, self.hasher, self.metrics, clock=parts.clock)
         self.charts = ChartRenderer(workers=self.settings.chart_workers)
         self.metrics.watch_charts(self.charts.stats)
         self.loop_delay = LoopDelaySampler(self.metrics.loop_delay)
@@ -195,7 +201,7 @@ class App:
             self._later("scheduler", self.scheduler.stop)
 
     async def _announce(self, version: int) -> None:
-        self.market.invalidate()
+        await self.market.refresh()
         await self.parts.cache.publish(MARKET_CHANNEL, str(version).encode())
 
     def _measure(self, report: IngestReport) -> None:
@@ -234,7 +240,15 @@ class App:
             return None
         from bot.login import stay_connected
 
-        self.bot = await make_bot(self.parts, self.version, market=self.market, charts=self.charts, usage=self.usage)
+        self.bot = await make_bot(
+            self.parts,
+            self.version,
+            market=self.market,
+            charts=self.charts,
+            usage=self.usage,
+            uses=self.usage_store,
+            hasher=self.hasher,
+        )
         bot = self.bot
         task = asyncio.create_task(stay_connected(bot, token.get_secret_value()), name="discord")
         self._later("bot", lambda: _close_bot(bot, task))
@@ -266,9 +280,15 @@ async def make_bot(
     market: MarketReader | None = None,
     charts: ChartRenderer | None = None,
     usage: StoredUsage | None = None,
+    uses: UsageStore | None = None,
+    hasher: IdHasher | None = None,
     sync: bool = True,
 ) -> ScoutBot:
-    """The Discord client with its cogs; without *usage* (one-shot commands) nothing is recorded."""
+    """The Discord client with its cogs; without *usage* (one-shot commands) nothing is recorded.
+
+    Args:
+        uses, hasher: where usage events are written and how their members are hashed, for "what is stored about me".
+    """
     import discord
 
     from bot.client import ScoutBot
@@ -287,6 +307,8 @@ async def make_bot(
         usage=usage or NoUsage(),
         blocklist=StateBlocklist(parts.state),
         guilds=GuildStore(parts.db),
+        members=make_members(parts, hasher, uses),
+        servers=Servers(ServerStore(parts.db), clock=parts.clock),
         state=parts.state,
         operations=ProcessOperations(parts),
         clock=parts.clock,
@@ -294,6 +316,14 @@ async def make_bot(
         version=version,
     )
     return ScoutBot(services, sync=sync)
+
+
+def make_members(parts: Parts, hasher: IdHasher | None, uses: UsageStore | None) -> Members:
+    """Members' settings; currencies are those of the operator's file."""
+    settings = parts.settings
+    currencies = default_currencies() if settings.currencies_file is None else Currencies.load(settings.currencies_file)
+    hashed = hasher if hasher is not None else IdHasher(derive(secret_ring(settings), "usage"))
+    return Members(MemberStore(parts.db), currencies, member_hash=hashed.member, clock=parts.clock, usage=uses)
 
 
 async def _close_bot(bot: ScoutBot, task: asyncio.Task[None]) -> None:

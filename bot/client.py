@@ -19,7 +19,8 @@ from bot.sync import stored_ids, sync_commands
 from bot.translator import CatalogueTranslator
 from bot.tree import ScoutTree
 from cogs import load_all
-from cogs.errors import NotAdmitted, Refusal, UnknownCommand, error_id, explain, unwrap
+from cogs.errors import NotAdmitted, OnlyPrivateHere, Refusal, UnknownCommand, error_id, explain, unwrap
+from cogs.preferences import load_preferences
 from cogs.replies import sentence_with_id
 from cogs.services import Services
 from cogs.usage import record_interaction, record_message
@@ -106,8 +107,9 @@ class ScoutBot(commands.AutoShardedBot):
             self._command_ids = await stored_ids(self.services.state, self.application_id)
 
     async def admit(self, interaction: discord.Interaction[Any]) -> None:
-        """Let a click in or raise why not (see :class:`bot.gate.Gate`)."""
+        """Let a command or a click in, with what member and server chose, or raise why not (:class:`bot.gate.Gate`)."""
         await self.gate.admit(interaction)
+        await load_preferences(self.services, interaction)
 
     def mention(self, command: str) -> str:
         """``</price:id>``, which members can click; ``/price`` in code while its id is unknown."""
@@ -121,6 +123,10 @@ class ScoutBot(commands.AutoShardedBot):
             ctx.scout_started = time.monotonic()  # type: ignore[attr-defined]
             try:
                 await self.gate.admit_message(ctx.author.id, ctx.guild.id if ctx.guild else None)
+                if ctx.guild is not None:
+                    server = await self.services.servers.get(ctx.guild.id)
+                    if not server.public_in(ctx.channel.id, getattr(ctx.channel, "parent_id", None)):
+                        raise OnlyPrivateHere
             except Refusal as refusal:
                 raise NotAdmitted(refusal) from refusal
         return True

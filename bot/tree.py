@@ -9,6 +9,7 @@ import structlog
 from discord import app_commands
 
 from cogs.errors import unwrap
+from cogs.preferences import load_preferences
 from cogs.replies import answer_error
 from cogs.usage import record_interaction, start_clock
 
@@ -26,7 +27,7 @@ class ScoutTree(app_commands.CommandTree[Any]):
         if interaction.type is discord.InteractionType.autocomplete:
             return await self._admit_completion(interaction)
         try:
-            await self.client.gate.admit(interaction)
+            await self.client.admit(interaction)
         except Exception as error:  # noqa: BLE001 - discord.py would lose it: checks run outside of its handler
             await self.answer(interaction, error)
             return False
@@ -35,6 +36,7 @@ class ScoutTree(app_commands.CommandTree[Any]):
     async def _admit_completion(self, interaction: Interaction) -> bool:
         try:
             if await self.client.gate.admits_completion(interaction):
+                await load_preferences(self.client.services, interaction)
                 return True
             await interaction.response.autocomplete([])
         except Exception:

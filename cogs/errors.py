@@ -68,6 +68,18 @@ class NoName(Refusal):
         return t("Name a GPU, for example: price RTX 4090 vast.")
 
 
+class OnlyPrivateHere(Refusal):
+    """A mention where the server's admins allow no public answers; a message cannot be answered privately."""
+
+    outcome = "private_only"
+
+    def sentence(self, t: Text, mention: Mention) -> str:
+        return t(
+            "In this channel I answer only slash commands, so that nobody else sees it: use {price}.",
+            price=mention("price"),
+        )
+
+
 class UnknownCommand(Refusal):
     """A mention with words that are no command."""
 

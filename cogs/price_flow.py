@@ -14,15 +14,17 @@ from typing import Final
 import discord
 import structlog
 
+from cogs.preferences import Preferences, preferences_of
 from cogs.replies import PATIENT, QUICK, Reply, text_of
 from cogs.services import Services
 from config.i18n import Text
 from gpuscout.cards.chart_spec import POINTS, price_chart
 from gpuscout.cards.data_card import data_card
 from gpuscout.cards.price_card import ChartFile, PriceFacts, price_card, price_embed
+from gpuscout.cards.price_text import LocalRate
 from gpuscout.cards.state import PriceState
 from gpuscout.charts.alt import alt_text
-from gpuscout.market.models import ANY, GLOBAL, PriceView, Quote, SeriesKey
+from gpuscout.market.models import ANY, GLOBAL, PriceView, Quote, SeriesKey, UnknownSeries
 from gpuscout.market.ports import RANGES
 
 log = structlog.get_logger(__name__)
@@ -51,19 +53,29 @@ class PriceFlow:
 
     def __init__(self, services: Services) -> None:
         self.services = services
-        self._drawn: OrderedDict[tuple[int, SeriesKey, str, str, datetime], DrawnChart] = OrderedDict()
+        self._drawn: OrderedDict[tuple[int, SeriesKey, str, str, str, datetime], DrawnChart] = OrderedDict()
 
     async def ask(
         self, reply: Reply, *, gpu: str, platform: str | None, region: str | None, range_: str, owner: int
     ) -> None:
-        """A fresh card.
+        """A fresh card; without *platform* the server's own, where it lists the model.
 
         Raises:
             MarketUnavailable, UnknownSeries: before anything public is shown, when the market answers in time.
         """
-        view = await reply.within(PATIENT, self.services.market.price(gpu, platform=platform, region=region))
+        preferred = preferences_of(reply.interaction).server.platform if platform is None else platform
+        view = await reply.within(PATIENT, self._find(gpu, platform, preferred, region))
         state = PriceState(owner, view.gpu, view.platform, view.region, range_)
         await self._show(reply, view, state)
+
+    async def _find(self, gpu: str, platform: str | None, preferred: str | None, region: str | None) -> PriceView:
+        """The view on the preferred platform; where that has none and was not asked for, on the largest."""
+        try:
+            return await self.services.market.price(gpu, platform=preferred, region=region)
+        except UnknownSeries:
+            if preferred == platform:
+                raise
+            return await self.services.market.price(gpu, platform=platform, region=region)
 
     async def show(self, reply: Reply, state: PriceState) -> None:
         """The card of a known state, with current figures.
@@ -82,11 +94,15 @@ class PriceFlow:
 
     async def _show(self, reply: Reply, view: PriceView, state: PriceState) -> None:
         t = text_of(reply.interaction)
-        facts, file = await reply.within(QUICK, self._prepare(view, state.range, t))
+        facts, file = await reply.within(QUICK, self._prepare(view, state.range, t, preferences_of(reply.interaction)))
         await reply.send(view=price_card(view, state, facts, t), files=[file] if file else [])
 
-    async def _prepare(self, view: PriceView, range_: str, t: Text) -> tuple[PriceFacts, discord.File | None]:
-        drawn, others = await asyncio.gather(self._chart(view, range_, t), self._others(view))
+    async def _prepare(
+        self, view: PriceView, range_: str, t: Text, chosen: Preferences
+    ) -> tuple[PriceFacts, discord.File | None]:
+        drawn, others = await asyncio.gather(self._chart(view, range_, t, chosen.timezone), self._others(view))
+        currency = chosen.member.currency
+        rate = self.services.members.currencies.get(currency)
         name = self.services.platform_name
         facts = PriceFacts(
             platform_name=name(view.platform),
@@ -94,22 +110,23 @@ class PriceFlow:
             chart=None if drawn is None else drawn.file,
             others=others,
             platform_names={quote.key.platform: name(quote.key.platform) for quote in others},
+            local=None if currency is None or rate is None else LocalRate(currency, rate.per_usd, rate.as_of),
         )
         return facts, None if drawn is None else drawn.upload()
 
-    async def _chart(self, view: PriceView, range_: str, t: Text) -> DrawnChart | None:
+    async def _chart(self, view: PriceView, range_: str, t: Text, timezone: str) -> DrawnChart | None:
         """The chart, or None: a card without a picture is still an answer."""
         if self.services.charts is None:
             return None
         end = self._chart_end(view)
-        key = (view.version, view.quote.key, range_, t.locale, end)
+        key = (view.version, view.quote.key, range_, t.locale, timezone, end)
         if (drawn := self._drawn.get(key)) is not None:
             self._drawn.move_to_end(key)
             return drawn
         try:
             async with asyncio.timeout(CHART_PATIENCE):
                 history = await self.services.market.history(view.quote.key, end - RANGES[range_], end, points=POINTS)
-                spec = price_chart(history, view, self.services.platform_name(view.platform), t)
+                spec = price_chart(history, view, self.services.platform_name(view.platform), t, timezone=timezone)
                 image = await self.services.charts.render(spec)
         except Exception:
             log.warning("card_without_chart", gpu=view.gpu, range=range_, exc_info=True)

@@ -11,6 +11,7 @@ import discord
 import structlog
 
 from cogs.errors import Explanation, Mention, TooLate, error_id, explain, is_expired, unwrap
+from cogs.preferences import preferences_of
 from config.i18n import Text, translator_for
 
 log = structlog.get_logger(__name__)
@@ -36,11 +37,14 @@ class Place(Enum):
 
 
 class Reply:
-    """One answer to one interaction: at once when it is quick, else after a "thinking" that it replaces."""
+    """One answer to one interaction: at once when it is quick, else after a "thinking" that it replaces.
+
+    A public answer becomes a private one where the server's admins allow no public ones.
+    """
 
     def __init__(self, interaction: discord.Interaction[Any], place: Place) -> None:
         self.interaction = interaction
-        self.place = place
+        self.place = Place.PRIVATE if place is Place.PUBLIC and preferences_of(interaction).private else place
 
     async def within(self, seconds: float, work: Awaitable[T]) -> T:
         """Await *work*; when it takes longer than *seconds*, acknowledge meanwhile.
@@ -87,8 +91,8 @@ class Reply:
 
 
 def text_of(interaction: discord.Interaction[Any]) -> Text:
-    """Texts in the language of the member who asked."""
-    return translator_for(interaction.locale.value)
+    """Texts in the language of the member who asked: the one he chose, else his client's."""
+    return translator_for(preferences_of(interaction).member.locale or interaction.locale.value)
 
 
 def sentence_with_id(explanation: Explanation, identity: str, t: Text) -> str:

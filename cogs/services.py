@@ -12,6 +12,8 @@ import discord
 from config.catalogue import GpuCatalogue
 from config.platforms import PlatformCatalogue
 from config.settings import Settings
+from gpuscout.accounts.members import Members
+from gpuscout.accounts.servers import Servers
 from gpuscout.charts.model import ChartSpec
 from gpuscout.market.ports import Market
 from gpuscout.telemetry.usage import UsageRecorder
@@ -104,6 +106,8 @@ class Services:
         usage: Where usage events go.
         blocklist: Who is shut out.
         guilds: Servers and greetings.
+        members: What members chose, and their watchlists.
+        servers: What servers chose.
         state: Small persistent state (command hash and ids).
         operations: Jobs and database, for ``/status``.
         clock: Current time, aware UTC.
@@ -119,6 +123,8 @@ class Services:
     usage: UsageRecorder
     blocklist: Blocklist
     guilds: GuildRegister
+    members: Members
+    servers: Servers
     state: StateStore
     operations: Operations
     clock: Callable[[], datetime]
@@ -129,6 +135,16 @@ class Services:
     def methodology_url(self) -> str:
         """The page that explains every figure."""
         return f"{self.settings.public_url}/methodology"
+
+    @property
+    def privacy_url(self) -> str:
+        """The page that says what is stored and how to erase it."""
+        return f"{self.settings.public_url}/privacy"
+
+    @property
+    def terms_url(self) -> str:
+        """The terms of use."""
+        return f"{self.settings.public_url}/terms"
 
     def platform_name(self, slug: str) -> str:
         """A platform as people call it; its slug when it is not in the catalogue."""

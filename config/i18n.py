@@ -1,7 +1,8 @@
 """Texts, numbers and times in the reader's language.
 
 A text is written in English in the code and looked up in ``config/locales/<language>/*.po`` (one file a subject),
-which are read as they are: no compiled catalogue is kept. Unknown languages and untranslated texts fall back to English.
+which are read as they are: no compiled catalogue is kept. Unknown languages and untranslated texts fall back to
+English.
 """
 
 from __future__ import annotations
@@ -61,7 +62,8 @@ class Text:
     def currency(self, amount: float, code: str, per: str | None = None) -> str:
         """An amount in any currency, in its own decimals; three below one unit, where GPU-hours are priced."""
         digits = 3 if abs(amount) < 1 else get_currency_precision(code)
-        pattern = self._babel.currency_formats["standard"].pattern.replace("0.00", "0." + "0" * digits if digits else "0")
+        decimals = "0." + "0" * digits if digits else "0"
+        pattern = self._babel.currency_formats["standard"].pattern.replace("0.00", decimals)
         text = format_currency(
             _unsigned_zero(amount, digits), code, format=pattern, locale=self._babel, currency_digits=False
         )

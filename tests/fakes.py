@@ -4,21 +4,28 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from cogs.services import JobCounts, Services
 from config.catalogue import GpuCatalogue
+from config.currencies import Currencies, Rate
 from config.platforms import PlatformCatalogue
 from config.settings import Settings
+from gpuscout.accounts.members import Members
+from gpuscout.accounts.servers import Servers
 from gpuscout.charts.model import ChartSpec
 from gpuscout.charts.pool import ChartImage, ChartUnavailable
+from tests.fake_accounts import FakeMemberRows, FakeServerRows
 from tests.fake_market import INTERVAL, NAMES, NOW, SEEN, FakeMarket, quote, side
 
 __all__ = ["INTERVAL", "NAMES", "NOW", "SEEN", "FakeMarket", "World", "quote", "side"]
 
 # A 1x1 WebP: enough to be an image, cheap enough for every test.
 TINY_WEBP = bytes.fromhex("524946461a000000574542505650384c0d0000002f00000010071011118888fe0700")
+
+
+CURRENCIES = Currencies({"EUR": Rate(per_usd=0.86, as_of=date(2025, 12, 19), source="ECB")})
 
 
 @dataclass
@@ -131,6 +138,8 @@ class World:
     usage: FakeUsage = field(default_factory=FakeUsage)
     blocklist: FakeBlocklist = field(default_factory=FakeBlocklist)
     guilds: FakeGuilds = field(default_factory=FakeGuilds)
+    member_rows: FakeMemberRows = field(default_factory=FakeMemberRows)
+    server_rows: FakeServerRows = field(default_factory=FakeServerRows)
     state: FakeState = field(default_factory=FakeState)
     operations: FakeOperations = field(default_factory=FakeOperations)
 
@@ -144,6 +153,8 @@ class World:
             usage=self.usage,
             blocklist=self.blocklist,
             guilds=self.guilds,
+            members=Members(self.member_rows, CURRENCIES, member_hash=str, clock=self.market.time),
+            servers=Servers(self.server_rows, clock=self.market.time),
             state=self.state,
             operations=self.operations,
             clock=self.market.time,

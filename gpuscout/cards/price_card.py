@@ -37,6 +37,7 @@ class PriceFacts:
         chart: The chart sent along; None when there is none.
         others: Current quotes of the same model on other platforms.
         platform_names: Names of the platforms in *others*.
+        local: The member's own currency, shown beside US dollars; None for US dollars alone.
     """
 
     platform_name: str
@@ -44,6 +45,7 @@ class PriceFacts:
     chart: ChartFile | None = None
     others: Sequence[Quote] = ()
     platform_names: dict[str, str] = field(default_factory=dict)
+    local: words.LocalRate | None = None
 
 
 def price_card(view: PriceView, state: PriceState, facts: PriceFacts, t: Text) -> Card:
@@ -53,9 +55,11 @@ def price_card(view: PriceView, state: PriceState, facts: PriceFacts, t: Text) -
     if view.simulated:
         heading += f"  {words.badge(t)}"
     container.add_item(ui.TextDisplay(f"{heading}\n-# {words.subtitle(view, t)}"))
+    local = words.local_line(view, facts.local, t)
     container.add_item(
         ui.TextDisplay(
-            f"### {words.price_line(view, t)}\n-# {words.price_basis(view, t)}\n{words.changes_line(view, t)}"
+            f"### {words.price_line(view, t)}\n{f'-# {local}' + chr(10) if local else ''}"
+            f"-# {words.price_basis(view, t)}\n{words.changes_line(view, t)}"
         )
     )
     body = [words.table(view.quote, t), *words.use_lines(view, t)]

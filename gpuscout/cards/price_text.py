@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date
 
 from config.i18n import Text
 from gpuscout.cards.kit import code_block, code_safe, link, pad, plain, relative
@@ -77,6 +79,32 @@ def price_line(view: PriceView, t: Text) -> str:
     if view.host_take is None:
         return renter
     return renter + " · " + t("**{price}** hosts get", price=t.money(view.host_take, per="h"))
+
+
+@dataclass(frozen=True, slots=True)
+class LocalRate:
+    """A currency to show beside US dollars: *per_usd* units for one dollar, as written down on the day *as_of*."""
+
+    code: str
+    per_usd: float
+    as_of: date
+
+
+def local_line(view: PriceView, local: LocalRate | None, t: Text) -> str | None:
+    """The two prices in the member's currency, with the rate and its day; None without either."""
+    price = view.quote.price
+    if local is None or price is None:
+        return None
+    amounts = [t.currency(price * local.per_usd, local.code, per="h")]
+    if view.host_take is not None:
+        amounts.append(t.currency(view.host_take * local.per_usd, local.code, per="h"))
+    return t(
+        "≈ {amounts} at {rate} {code} for $1, the operator's rate of {day}",
+        amounts=" · ".join(amounts),
+        rate=t.number(local.per_usd, digits=4 if local.per_usd < 10 else 2),
+        code=local.code,
+        day=t.day(local.as_of),
+    )
 
 
 def price_basis(view: PriceView, t: Text) -> str:
