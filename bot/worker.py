@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 
 import structlog
@@ -17,9 +18,11 @@ from storage.jobs import JobStore
 log = structlog.get_logger(__name__)
 
 LEASE_SECONDS = 60.0
-RENEW_SECONDS = 20.0
+LIMIT_SECONDS = 900.0
 POLL_SECONDS = 1.0
 """How often other processes' jobs are looked for; jobs of this process wake the worker at once."""
+MOST_SECONDS = 15.0
+"""Longest pause between looks while the database does not answer."""
 
 
 class JobFailed(Exception):
@@ -58,6 +61,12 @@ class Worker:
 
     Every run is a task owned here: it is awaited, and on :meth:`stop` gets *grace* seconds to end before it is
     cancelled and its job given back.
+
+    Args:
+        lease: seconds for which a job is claimed; renewed three times as often. A run whose lease went to another
+            worker, or may have, is cancelled: no job is worked on twice at a time.
+        limit: seconds after which a run counts as hung: it is cancelled and its job tried again.
+        poll: how often other processes' jobs are looked for.
     """
 
     def __init__(
@@ -69,6 +78,9 @@ class Worker:
         concurrency: int = 4,
         backoff: Mapping[str, Backoff] | None = None,
         grace: float = 4.0,
+        lease: float = LEASE_SECONDS,
+        limit: float = LIMIT_SECONDS,
+        poll: float = POLL_SECONDS,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._db = db
@@ -77,11 +89,14 @@ class Worker:
         self._concurrency = concurrency
         self._backoff = dict(backoff or {})
         self._grace = grace
+        self._lease = lease
+        self._limit = limit
+        self._poll = poll
         self._clock = clock
         self._wake = asyncio.Event()
         self._running: set[asyncio.Task[None]] = set()
         self._loop: asyncio.Task[None] | None = None
-        self._stopping = False
+        self._stopping = asyncio.Event()
 
     def wake(self) -> None:
         """Look for jobs now instead of at the next poll."""
@@ -93,97 +108,130 @@ class Worker:
 
     async def stop(self) -> None:
         """Take no more jobs; let running ones end within the grace, then cancel them and give them back."""
-        self._stopping = True
+        self._stopping.set()
         self._wake.set()
-        if self._loop is not None:
-            await asyncio.gather(self._loop, return_exceptions=True)
-        if self._running:
-            _, late = await asyncio.wait(self._running, timeout=self._grace)
+        try:
+            if self._loop is not None:
+                # A claim ends quickly, unless the database hangs.
+                await asyncio.wait({self._loop}, timeout=self._grace / 4)
+            if self._running:
+                await asyncio.wait(self._running, timeout=self._grace)
+        finally:
+            late = [*self._running, *([self._loop] if self._loop is not None else [])]
             for task in late:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
 
     async def _work(self) -> None:
         kinds = tuple(self._handlers)
-        while not self._stopping:
+        failures = 0
+        while not self._stopping.is_set():
             self._wake.clear()
+            claimed: list[Job] = []
             try:
                 free = self._concurrency - len(self._running)
-                claimed = await self._jobs.claim(kinds, free, LEASE_SECONDS) if free > 0 else []
-            except Exception:
+                if free > 0:
+                    claimed = await self._jobs.claim(kinds, free, self._lease)
+                failures = 0
+            except Exception as error:
                 # The database may be away for a while; jobs stay where they are.
-                log.exception("worker_claim_failed")
-                claimed = []
+                failures += 1
+                log.error("worker_claim_failed", failures=failures, exc_info=error if failures == 1 else None)
+            if self._stopping.is_set():
+                await self._return(claimed)
+                return
             for job in claimed:
                 task = asyncio.create_task(self._run(job), name=f"job-{job.kind}-{job.id}")
                 self._running.add(task)
                 task.add_done_callback(self._running.discard)
                 task.add_done_callback(lambda _task: self._wake.set())
             if not claimed:
-                try:
-                    async with asyncio.timeout(POLL_SECONDS):
-                        await self._wake.wait()
-                except TimeoutError:
-                    continue
+                await self._pause(min(MOST_SECONDS, self._poll * 2.0 ** min(failures, 10)))
+
+    async def _pause(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._wake.wait()
+        except TimeoutError:
+            return
 
     async def _run(self, job: Job) -> None:
         run = JobRun(job, self._jobs)
-        renewer = asyncio.create_task(self._renew(job), name=f"lease-{job.id}")
-        started = self._clock()
+        started = time.monotonic()
+        work = asyncio.create_task(self._handle(run), name=f"handler-{job.kind}-{job.id}")
         try:
-            await self._handlers[job.kind](run)
-            if not run.finished:
-                async with self._db.write() as conn:
-                    await run.finish(conn)
-            log.debug("job_done", job=job.id, kind=job.kind, seconds=(self._clock() - started).total_seconds())
+            ended = await self._attend(job, work, started)
         except asyncio.CancelledError:
-            await self._give_back(run)
+            await _cancel(work)
+            await self._return([job])
             raise
-        except LeaseLost:
-            log.warning("job_lease_lost", job=job.id, kind=job.kind)
-        except Exception as error:  # noqa: BLE001 - whatever a handler raises, its job is settled and logged
+        seconds = round(time.monotonic() - started, 3)
+        if ended is not None:
+            await _cancel(work)
+        if isinstance(ended, LeaseLost):
+            log.warning("job_lease_lost", job=job.id, kind=job.kind, seconds=seconds)
+        elif work.cancelled() or ended is not None:
+            await self._failed(run, ended or JobFailed("the handler was cancelled from within"))
+        elif isinstance(error := work.exception(), LeaseLost):
+            log.warning("job_lease_lost", job=job.id, kind=job.kind, seconds=seconds)
+        elif error is not None:
             await self._failed(run, error)
-        finally:
-            renewer.cancel()
-            await asyncio.gather(renewer, return_exceptions=True)
+        else:
+            log.debug("job_done", job=job.id, kind=job.kind, seconds=seconds)
 
-    async def _renew(self, job: Job) -> None:
-        while True:
-            await asyncio.sleep(RENEW_SECONDS)
-            try:
-                await self._jobs.renew(job, LEASE_SECONDS)
-            except LeaseLost:
-                return
-            except Exception:
-                # One missed renewal is no loss: the lease outlasts two of them.
-                log.exception("job_renew_failed", job=job.id, kind=job.kind)
-
-    async def _give_back(self, run: JobRun) -> None:
-        if run.finished:
-            return
-        try:
+    async def _handle(self, run: JobRun) -> None:
+        await self._handlers[run.job.kind](run)
+        if not run.finished:
             async with self._db.write() as conn:
-                await self._jobs.release(conn, run.job)
-        except LeaseLost:
-            log.warning("job_lease_lost", job=run.job.id, kind=run.job.kind)
+                await run.finish(conn)
 
-    async def _failed(self, run: JobRun, error: Exception) -> None:
+    async def _attend(self, job: Job, work: asyncio.Task[None], started: float) -> Exception | None:
+        """Keep the lease while *work* goes on; the reason to end it, or None when it ended by itself."""
+        held_until = started + self._lease
+        while True:
+            await asyncio.wait({work}, timeout=self._lease / 3)
+            now = time.monotonic()
+            if work.done():
+                return None
+            if now - started >= self._limit:
+                return JobFailed(f"the job did not end within {self._limit:g} s")
+            try:
+                await self._jobs.renew(job, self._lease)
+                held_until = now + self._lease
+            except LeaseLost as lost:
+                return lost
+            except Exception as error:  # noqa: BLE001 - one missed renewal is no loss: the lease outlasts two of them
+                log.warning("job_renew_failed", job=job.id, kind=job.kind, error=repr(error))
+                if now >= held_until:
+                    return LeaseLost(f"the lease of job {job.id} could not be renewed")
+
+    async def _return(self, claimed: Sequence[Job]) -> None:
+        """Give unfinished jobs back without counting the attempt."""
+        for job in claimed:
+            try:
+                async with self._db.write() as conn:
+                    await self._jobs.release(conn, job)
+            except LeaseLost:
+                # Finished in the last moment, or taken over.
+                log.debug("job_not_given_back", job=job.id, kind=job.kind)
+            except Exception:
+                # The lease runs out, or the next start of an only process takes it back.
+                log.exception("job_give_back_failed", job=job.id, kind=job.kind)
+
+    async def _failed(self, run: JobRun, error: BaseException) -> None:
         job = run.job
-        if run.finished:
-            log.error("job_failed_after_finish", job=job.id, kind=job.kind, exc_info=error)
-            return
-        known = isinstance(error, JobFailed)
+        known = error if isinstance(error, JobFailed) else None
         log.warning(
             "job_failed",
             job=job.id,
             kind=job.kind,
             attempt=job.attempts,
-            error=str(error),
+            error=str(error) or type(error).__name__,
             exc_info=None if known else error,
         )
         try:
             async with self._db.write() as conn:
-                if isinstance(error, JobFailed) and error.permanent:
+                if known is not None and known.permanent:
                     await self._jobs.bury(conn, job, error)
                 else:
                     await self._jobs.retry(
@@ -191,10 +239,16 @@ class Worker:
                         job,
                         error,
                         backoff=self._backoff.get(job.kind, DEFAULT_BACKOFF),
-                        retry_after=error.retry_after if isinstance(error, JobFailed) else None,
+                        retry_after=known.retry_after if known is not None else None,
                     )
         except LeaseLost:
-            log.warning("job_lease_lost", job=job.id, kind=job.kind)
+            # Its effect is committed (then it is done, whatever failed afterwards), or somebody else has it.
+            log.warning("job_lease_lost", job=job.id, kind=job.kind, finished=run.finished)
         except Exception:
             # The lease runs out and the job is claimed again.
             log.exception("job_settle_failed", job=job.id, kind=job.kind)
+
+
+async def _cancel(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
