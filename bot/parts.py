@@ -75,7 +75,8 @@ def open_parts(settings: Settings, clock: Clock = utc_now) -> Parts:
         db=db,
         state=AppState(db, clock=clock),
         jobs=JobStore(db, clock=clock),
-        leases=LeaseStore(db, clock=clock),
+        # With the real clock the database's own decides: the hosts of several processes may differ.
+        leases=LeaseStore(db, clock=None if clock is utc_now else clock),
         store=MarketStore(db),
         cache=open_cache(redis_url),
         gpus=GpuCatalogue.load(),

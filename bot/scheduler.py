@@ -18,6 +18,7 @@ from sqlalchemy import select
 
 from gpuscout.market.trends import MARKET_WORK
 from storage.engine import Database
+from storage.errors import LeaseLost
 from storage.jobs import JobStore
 from storage.leases import Lease, LeaseStore
 from storage.market import MarketStore
@@ -30,6 +31,7 @@ TRENDS_JOB = "market.trends"
 LEASE_NAME = "scheduler"
 LEASE_SECONDS = 30.0
 RENEW_SECONDS = 10.0
+_SLACK = timedelta(seconds=5)
 TICK_SECONDS = 3.0
 """How long an end waits for a tick that is under way: one short transaction."""
 
@@ -40,6 +42,7 @@ class Scheduler:
     Args:
         shared: True when other processes may schedule too (then the lease decides who does).
         on_job: called after a job was inserted (wakes this process's worker).
+        renew: seconds between looks at the lease and the clock.
     """
 
     def __init__(
@@ -53,6 +56,7 @@ class Scheduler:
         trends_every: timedelta,
         shared: bool,
         on_job: Callable[[], None],
+        renew: float = RENEW_SECONDS,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._db = db
@@ -66,7 +70,8 @@ class Scheduler:
         self._holder = f"{os.getpid()}-{secrets.token_hex(4)}"
         self._lease: Lease | None = None
         self._scheduler: Any = None
-        self._leader: asyncio.Task[None] | None = None
+        self._renew = renew
+        self._keeper: asyncio.Task[None] | None = None
         self._ticking: set[asyncio.Task[Any]] = set()
 
     @property
@@ -84,48 +89,68 @@ class Scheduler:
 
     async def start(self) -> None:
         """Begin: at once on the embedded default, else when the lease is won."""
-        if self._shared:
-            self._leader = asyncio.create_task(self._lead(), name="scheduler-lease")
-        else:
+        if not self._shared:
             await self._begin()
+        self._keeper = asyncio.create_task(self._keep(), name="scheduler-keeper")
 
     async def stop(self) -> None:
         """End; the lease is given back so that another process can go on at once."""
-        if self._leader is not None:
-            self._leader.cancel()
-            await asyncio.gather(self._leader, return_exceptions=True)
+        if self._keeper is not None:
+            self._keeper.cancel()
+            await asyncio.gather(self._keeper, return_exceptions=True)
         await self._end()
         if self._lease is not None:
             await self._leases.release(self._lease)
             self._lease = None
 
-    async def _lead(self) -> None:
+    async def _keep(self) -> None:
         while True:
-            try:
+            if self._shared:
+                await self._lead()
+            self._follow_clock()
+            await asyncio.sleep(self._renew)
+
+    async def _lead(self) -> None:
+        """Win the lease, or keep it."""
+        try:
+            if self._lease is None:
+                self._lease = await self._leases.acquire(LEASE_NAME, self._holder, LEASE_SECONDS)
+                if self._lease is not None:
+                    log.info("scheduler_leading", fence=self._lease.fence)
+                    await self._begin()
+            else:
+                self._lease = await self._leases.renew(self._lease, LEASE_SECONDS)
                 if self._lease is None:
-                    self._lease = await self._leases.acquire(LEASE_NAME, self._holder, LEASE_SECONDS)
-                    if self._lease is not None:
-                        log.info("scheduler_leading", fence=self._lease.fence)
-                        await self._begin()
-                else:
-                    self._lease = await self._leases.renew(self._lease, LEASE_SECONDS)
-                    if self._lease is None:
-                        log.warning("scheduler_lease_lost")
-                        await self._end()
-            except Exception:
-                # Without the database nobody can say who leads: stop until it answers.
-                log.exception("scheduler_lease_failed")
-                await self._end()
-                self._lease = None
-            await asyncio.sleep(RENEW_SECONDS)
+                    log.warning("scheduler_lease_lost")
+                    await self._end()
+        except Exception:
+            # Without the database nobody can say who leads: stop until it answers.
+            log.exception("scheduler_lease_failed")
+            await self._end()
+            self._lease = None
+
+    def _follow_clock(self) -> None:
+        """A tick that lies further off than its interval was set before the clock was: it is due now.
+
+        APScheduler's ticks are times of the wall clock; one that is set back a day would end the market for a day.
+        """
+        if self._scheduler is None:
+            return
+        now = datetime.now(UTC)
+        for job in self._scheduler.get_jobs():
+            if job.next_run_time is not None and job.next_run_time - now > self._every[job.id] + _SLACK:
+                log.warning("scheduler_clock_set_back", kind=job.id, planned=job.next_run_time.isoformat())
+                job.modify(next_run_time=now)
 
     async def _begin(self) -> None:
         from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
         await self._end()
-        self._scheduler = AsyncIOScheduler(timezone=UTC)
+        first = {kind: await self._first_run(kind, every) for kind, every in self._every.items()}
+        # Without a wait from here on: what a stop finds is running.
+        scheduler = AsyncIOScheduler(timezone=UTC)
         for kind, every in self._every.items():
-            self._scheduler.add_job(
+            scheduler.add_job(
                 self._tick,
                 "interval",
                 args=[kind],
@@ -134,9 +159,10 @@ class Scheduler:
                 coalesce=True,
                 max_instances=1,
                 misfire_grace_time=None,
-                next_run_time=await self._first_run(kind, every),
+                next_run_time=first[kind],
             )
-        self._scheduler.start()
+        scheduler.start()
+        self._scheduler = scheduler
 
     async def _first_run(self, kind: str, every: timedelta) -> datetime:
         """Now when the data are older than an interval (or missing), else when they will be."""
@@ -145,7 +171,8 @@ class Scheduler:
             return now + min(every, timedelta(seconds=60))
         fetched = [row.fetched_at for row in await self._store.newest_updates()]
         age = self._clock() - max(fetched) if fetched else every
-        return now if age >= every else now + (every - age)
+        # Data from the future were fetched under a clock that has been set back since.
+        return now + min(every, max(timedelta(0), every - age))
 
     async def _end(self) -> None:
         """No tick begins any more; one that is under way may end, for APScheduler would cancel it with an error."""
@@ -172,6 +199,9 @@ class Scheduler:
             if not self.leading:
                 return
             async with self._db.write() as conn:
+                if self._lease is not None:
+                    # A process that slept past its lease learns here that another one schedules.
+                    await self._leases.check(conn, self._lease)
                 waiting = select(job_table.c.id).where(job_table.c.kind == kind, job_table.c.state == "ready").limit(1)
                 if (await conn.execute(waiting)).first() is not None:
                     log.info("scheduler_coalesced", kind=kind)
@@ -185,6 +215,8 @@ class Scheduler:
                     concurrency_key=MARKET_WORK,
                     max_attempts=3,
                 )
+        except LeaseLost:
+            log.warning("scheduler_lease_lost", kind=kind)
         except Exception:
             # The next tick tries again; a scheduler that dies of one bad moment would end the market.
             log.exception("scheduler_tick_failed", kind=kind)
