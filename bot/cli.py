@@ -75,7 +75,8 @@ def settings_or_fail() -> Settings:
         settings = load_settings()
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
-        name = ".".join(str(part) for part in first["loc"]).upper() or "settings"
+        # Without the place in a list: the variable is what a person can change.
+        name = ".".join(part for part in first["loc"] if isinstance(part, str)).upper() or "settings"
         fail(f"{name}: {first['msg'].removeprefix('Value error, ')}", 2)
     _configure(settings)
     return settings
@@ -267,12 +268,22 @@ def dead_discard(jobs: Annotated[list[int], typer.Argument(help="Ids of dead job
 def main() -> None:
     """Entry point of the ``gpuscout`` script."""
     try:
-        app()
+        code = app(standalone_mode=False)
+    except typer.TyperException as error:
+        # Wrong use, in one line like every other error; the bare command's message is its whole help.
+        message = error.format_message().strip()
+        if message:
+            one_line = "\n" not in message
+            typer.echo(f"gpuscout: {message} (use -h for help)" if one_line else message, err=True)
+        sys.exit(error.exit_code)
+    except typer.Abort:
+        sys.exit(130)
     except Exception as error:
         if _debug:
             raise
         typer.echo(f"gpuscout: {_sentence(error)}", err=True)
         sys.exit(1)
+    sys.exit(code)
 
 
 if __name__ == "__main__":

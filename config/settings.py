@@ -72,6 +72,7 @@ LogFormat = Annotated[Literal["json", "console"], _folded("json", "console")]
 Dialect = Annotated[Literal["auto", "exporter", "specified"], _folded("auto", "exporter", "specified")]
 
 DAY_SECONDS = 86_400
+_DATABASES = frozenset({"sqlite", "sqlite+aiosqlite", "postgres", "postgresql", "postgresql+asyncpg"})
 
 
 class Settings(BaseSettings):
@@ -133,6 +134,17 @@ class Settings(BaseSettings):
             return values
         stripped = {name: value.strip() if isinstance(value, str) else value for name, value in values.items()}
         return {name: value for name, value in stripped.items() if value != ""}
+
+    @field_validator("database_url")
+    @classmethod
+    def _known_database(cls, url: str) -> str:
+        """Only the kind: the rest of the address is ``storage.address``'s matter. Never repeats the value."""
+        if url.partition("://")[0] not in _DATABASES:
+            raise ValueError(
+                "must begin with sqlite+aiosqlite:/// (a file) or postgresql+asyncpg:// (a server), "
+                "for example postgresql+asyncpg://user:password@host/gpuscout"
+            )
+        return url
 
     @field_validator("discord_token")
     @classmethod
