@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from gpuscout.market.models import History, PriceView, Quote, SeriesKey, SourceStatus
+
+if TYPE_CHECKING:
+    from gpuscout.market.earlier import Earlier
+    from gpuscout.market.overview import Overview
 
 RANGES: dict[str, timedelta] = {
     "24h": timedelta(hours=24),
@@ -53,6 +57,18 @@ class Market(Protocol):
         include_hidden: bool = False,
     ) -> Sequence[Quote]:
         """Current quotes, headline (verification any, segment any) unless *segments*; hidden ones are over 4 h old."""
+        ...
+
+    async def overview(self) -> Overview:
+        """The market at a glance: every headline series with its changes, what is new and what is gone.
+
+        Raises:
+            MarketUnavailable: nothing fresh enough to show (or nothing at all yet).
+        """
+        ...
+
+    async def earlier(self, keys: Sequence[SeriesKey], window: str) -> Mapping[SeriesKey, Earlier]:
+        """Series with a current quote as they were a *window* (a key of :data:`RANGES`) before it, if known."""
         ...
 
     async def history(self, key: SeriesKey, start: datetime, end: datetime, points: int = 500) -> History:

@@ -14,6 +14,7 @@ import structlog
 from config.catalogue import GpuCatalogue
 from config.platforms import PlatformCatalogue
 from gpuscout.market.changes import read_changes
+from gpuscout.market.earlier import Earlier, read_earlier
 from gpuscout.market.history import RAW_RANGE, read_history
 from gpuscout.market.models import (
     ANY,
@@ -30,6 +31,8 @@ from gpuscout.market.models import (
     UnknownSeries,
     freshness,
 )
+from gpuscout.market.overview import Overview
+from gpuscout.market.overview_read import read_overview
 from gpuscout.market.rows import PACKING, pack_rows, quote_of, texts_of, unpack_all
 from gpuscout.market.watch import load_statuses
 from storage.cache import Cache
@@ -92,6 +95,7 @@ class MarketReader:
         self._loading = asyncio.Lock()
         self._memo: OrderedDict[Hashable, object] = OrderedDict()
         self._memo_version = -1
+        self._surveying = asyncio.Lock()
 
     # --- versions and caches ---
 
@@ -280,6 +284,32 @@ class MarketReader:
             ),
             key=lambda quote: (-quote.all.count, quote.key),
         )
+
+    async def overview(self) -> Overview:
+        """See :meth:`gpuscout.market.ports.Market.overview`."""
+        snapshot = await self._current()
+        band = freshness(snapshot.newest, self._clock(), self._interval) if snapshot.newest else None
+        if snapshot.newest is None or band is Freshness.UNAVAILABLE:
+            raise MarketUnavailable(snapshot.newest, await self.next_poll_in())
+        async with self._surveying:  # whoever comes first reads; the others find it remembered
+            found = self._remembered(snapshot.version, "overview")
+            if not isinstance(found, Overview):
+                found = await read_overview(
+                    self._store,
+                    self._catalogue,
+                    self._platforms,
+                    version=snapshot.version,
+                    newest=snapshot.newest,
+                    quotes=snapshot.quotes.values(),
+                    name=self.gpu_name,
+                )
+                self._remember(snapshot.version, "overview", found)
+        return found
+
+    async def earlier(self, keys: Sequence[SeriesKey], window: str) -> Mapping[SeriesKey, Earlier]:
+        """See :meth:`gpuscout.market.ports.Market.earlier`."""
+        quotes = (await self._current()).quotes
+        return await read_earlier(self._store, [quotes[key] for key in keys if key in quotes], window)
 
     async def history(self, key: SeriesKey, start: datetime, end: datetime, points: int = 500) -> History:
         """See :meth:`gpuscout.market.ports.Market.history`."""
