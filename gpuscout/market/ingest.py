@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -24,7 +24,7 @@ from gpuscout.market.sources.base import FeedDocument, FetchResult, MarketSource
 from gpuscout.market.trends import MARKET_WORK, mark_changed
 from gpuscout.market.watch import Notice, Verdict, load_watch, observe, save_watch
 from storage.jobs import JobStore
-from storage.market import MarketStore, Rejected, UnknownName, UpdateRows
+from storage.market import MarketStore, QuoteValues, Rejected, SeriesTexts, UnknownName, UpdateRows
 from storage.state import AppState
 
 log = structlog.get_logger(__name__)
@@ -57,6 +57,8 @@ class IngestReport:
     unknown: Sequence[str] = ()
     """GPU names that the catalogue does not know."""
     problems: Sequence[str] = ()
+    sick: frozenset[str] = frozenset()
+    """Documents that have a problem."""
     seconds: float = 0.0
     version: int | None = None
 
@@ -70,8 +72,13 @@ class Ingest:
     """Runs cycles of one source.
 
     Args:
+        watch_name: under which the source is watched and reported, where that is not its name (one source may be
+            read in several ways that fail apart from each other).
+        before_store: called with each new document before it is stored; may store, in transactions of its own, what
+            is more than quotes. It must be safe to repeat.
         on_stored: called after the commit of a cycle that stored something, with the new data version (caches,
             fan-out); a failure is logged and changes nothing.
+        kin: other sources of the same series: where this one was not read, their counts are what demand compares with.
     """
 
     def __init__(
@@ -82,11 +89,16 @@ class Ingest:
         jobs: JobStore,
         catalogue: GpuCatalogue,
         *,
+        watch_name: str | None = None,
+        before_store: Callable[[FeedDocument], Awaitable[None]] | None = None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         on_stored: Callable[[int], Awaitable[None]] | None = None,
         breaker_state: Callable[[], str] = lambda: "closed",
+        kin: Sequence[str] = (),
     ) -> None:
         self.source = source
+        self._watch_name = watch_name or source.name
+        self._before_store = before_store
         self._store = store
         self._state = state
         self._jobs = jobs
@@ -94,6 +106,7 @@ class Ingest:
         self._clock = clock
         self._on_stored = on_stored
         self._breaker_state = breaker_state
+        self._kin = tuple(kin)
         self._daily_prices: tuple[int, dict[SeriesKey, list[float]]] = (-1, {})
 
     async def run(self) -> IngestReport:
@@ -104,7 +117,10 @@ class Ingest:
         try:
             documents = [await self._normalise(document) for document in result.documents]
             # Judged at the cycle's start: retries must not move the time since when the source is sick.
-            verdict = observe(await load_watch(self._state, self.source.name), result, now, self._breaker_state())
+            verdict = observe(await load_watch(self._state, self._watch_name), result, now, self._breaker_state())
+            if self._before_store is not None:
+                for document in result.documents:
+                    await self._before_store(document)
             stored, updates, version = await self._commit(documents, verdict)
         except BaseException:
             # What was not stored must not be answered with "not modified" next time.
@@ -114,7 +130,7 @@ class Ingest:
         for normalised in documents:
             reasons.update(item.reason for item in normalised.rejected)
         report = IngestReport(
-            source=self.source.name,
+            source=self._watch_name,
             read=sum(document.read for document in result.documents),
             rejected=dict(reasons),
             stored=stored,
@@ -122,6 +138,7 @@ class Ingest:
             unchanged=tuple(result.unchanged) + tuple(d.feed for d in result.documents if d.feed not in updates),
             unknown=sorted({item.name for normalised in documents for item in normalised.unknown}),
             problems=tuple(verdict.problems),
+            sick=verdict.sick,
             seconds=time.monotonic() - started,
             version=version,
         )
@@ -138,10 +155,12 @@ class Ingest:
         at = int(document.source_time.timestamp())
         references: dict[str, dict[SeriesKey, Reference]] = {}
         for window, (seconds, tolerance) in REFERENCE_WINDOWS.items():
-            ts = await self._store.update_near(self.source.name, document.feed, at - seconds, tolerance)
-            if ts is not None:
-                counts = await self._store.counts_at(ts)
-                references[window] = {key_of(texts): Reference(*pair) for texts, pair in counts.items()}
+            for source in (self.source.name, *self._kin):
+                ts = await self._store.update_near(source, document.feed, at - seconds, tolerance)
+                if ts is not None:
+                    counts = await self._store.counts_at(ts)
+                    references[window] = {key_of(texts): Reference(*pair) for texts, pair in counts.items()}
+                    break
         daily_prices = await self._prices(at)
         # In a thread: some hundred quotes are a few milliseconds of pure Python.
         return await asyncio.to_thread(
@@ -171,13 +190,15 @@ class Ingest:
         try:
             async with self._store.db.write() as conn:
                 for normalised in documents:
-                    if await self._store.store_update(conn, self._rows(normalised)) is not None:
+                    update_id = await self._store.store_update(conn, self._rows(normalised))
+                    if update_id is not None:
                         stored += len(normalised.quotes)
                         updates.append(normalised.document.feed)
-                        await self._cause(conn, normalised.document)
+                        oldest = await self._store_older(conn, update_id, normalised)
+                        await self._cause(conn, normalised.document, oldest)
                 if updates:
                     version = await self._state.bump_version(conn, VERSION_NAME)
-                await save_watch(self._state, self.source.name, verdict.state, conn)
+                await save_watch(self._state, self._watch_name, verdict.state, conn)
                 if verdict.notice:
                     await self._tell(conn, verdict, verdict.notice)
         except BaseException:
@@ -185,6 +206,18 @@ class Ingest:
             self._store.forget()
             raise
         return stored, tuple(updates), version
+
+    async def _store_older(self, conn: AsyncConnection, update_id: int, normalised: NormalisedDocument) -> int:
+        """Store the quotes that are older than their document; returns the oldest time (epoch seconds)."""
+        at = int(normalised.document.source_time.timestamp())
+        older: defaultdict[int, list[tuple[SeriesTexts, QuoteValues]]] = defaultdict(list)
+        for quote in normalised.quotes:
+            if (ts := int(quote.at.timestamp())) < at:
+                older[ts].append((texts_of(quote.key), values_of(quote)))
+        source_id = await self._store.source_id(conn, self.source.name)
+        for ts, quotes in older.items():
+            await self._store.insert_quotes(conn, ts, source_id, update_id, quotes)
+        return min(older, default=at)
 
     def _rows(self, normalised: NormalisedDocument) -> UpdateRows:
         document = normalised.document
@@ -196,15 +229,19 @@ class Ingest:
             fetched_at=document.fetched_at,
             method=METHOD_VERSION,
             read=document.read,
-            quotes=[(texts_of(quote.key), values_of(quote)) for quote in normalised.quotes],
+            quotes=[
+                (texts_of(quote.key), values_of(quote))
+                for quote in normalised.quotes
+                if int(quote.at.timestamp()) >= int(document.source_time.timestamp())
+            ],
             rejected=[Rejected(item.reason, item.sample) for item in normalised.rejected],
             unknown=[UnknownName(item.slug, item.name) for item in normalised.unknown],
         )
 
-    async def _cause(self, conn: AsyncConnection, document: FeedDocument) -> None:
+    async def _cause(self, conn: AsyncConnection, document: FeedDocument, oldest: int) -> None:
         """What a stored update causes: the hours before it are closed and want rolling up."""
         ts = int(document.source_time.timestamp())
-        await mark_changed(self._state, conn, ts, await self._store.oldest_raw(conn, besides=ts))
+        await mark_changed(self._state, conn, oldest, await self._store.oldest_raw(conn, besides=oldest))
         hour = ts - ts % HOUR
         await self._jobs.enqueue(
             conn, ROLLUP_JOB, {"until": hour}, dedupe_key=f"{ROLLUP_JOB}:{hour}", concurrency_key=MARKET_WORK
@@ -217,11 +254,11 @@ class Ingest:
             NOTICE_JOB,
             {
                 "notice": notice,
-                "source": self.source.name,
+                "source": self._watch_name,
                 "problem": "; ".join(verdict.problems)[:500],
                 "since": verdict.since.isoformat(),
             },
-            dedupe_key=f"{NOTICE_JOB}:{self.source.name}:{verdict.state.outages}:{notice}",
+            dedupe_key=f"{NOTICE_JOB}:{self._watch_name}:{verdict.state.outages}:{notice}",
         )
 
     def _log(self, report: IngestReport, result: FetchResult, notice: Notice | None) -> None:
