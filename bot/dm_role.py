@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
+import aiohttp
 import discord
 
 from bot.endpoints import use_endpoints
@@ -15,6 +17,9 @@ from storage.state import AppState
 
 if TYPE_CHECKING:
     from bot.client import ScoutBot
+
+READY_SECONDS = 20.0
+"""How long a message waits for a log-in before it goes back into the queue."""
 
 
 async def open_sender(
@@ -34,20 +39,33 @@ async def open_sender(
     """
     client: discord.Client
     if bot is not None:
-        # The worker may be quicker than the log-in.
-        await bot.wait_until_ready()
+        # The worker may be quicker than the log-in, which may be long in coming.
+        try:
+            async with asyncio.timeout(READY_SECONDS):
+                await bot.wait_until_ready()
+        except (TimeoutError, RuntimeError) as error:  # RuntimeError: not even begun
+            raise DeliveryFailed("the bot has no connection to Discord yet", retry_after=READY_SECONDS) from error
         client = bot
     else:
         use_endpoints(settings)
-        client = discord.Client(intents=discord.Intents.none(), allowed_mentions=discord.AllowedMentions.none())
+        client = discord.Client(
+            intents=discord.Intents.none(),
+            allowed_mentions=discord.AllowedMentions.none(),
+            # Longer waits go back into the queue instead of holding a worker.
+            max_ratelimit_timeout=30.0,
+        )
         assert settings.discord_token is not None  # noqa: S101 - asked for only with a token
         try:
-            await client.login(settings.discord_token.get_secret_value())
-        except discord.LoginFailure as error:
+            async with asyncio.timeout(READY_SECONDS):
+                await client.login(settings.discord_token.get_secret_value())
+        except BaseException as error:
             await client.close()
-            raise DeliveryFailed("Discord does not accept DISCORD_TOKEN", permanent=True) from error
-        except discord.HTTPException as error:
-            await client.close()
-            raise DeliveryFailed(f"Discord answered {error.status} at log-in") from error
+            if isinstance(error, discord.LoginFailure):
+                raise DeliveryFailed("Discord does not accept DISCORD_TOKEN", permanent=True) from error
+            if isinstance(error, discord.HTTPException):
+                raise DeliveryFailed(f"Discord answered {error.status} at log-in") from error
+            if isinstance(error, OSError | aiohttp.ClientError):  # TimeoutError is an OSError
+                raise DeliveryFailed(f"Discord cannot be reached ({type(error).__name__})") from error
+            raise
         later("dm client", client.close)
     return DiscordDirectMessages(client, state, settings.discord_owner_ids)

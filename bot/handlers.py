@@ -48,24 +48,23 @@ def delivery_handlers(parts: Parts, sender: Callable[[], Awaitable[DirectMessage
     """
 
     async def notice(run: JobRun) -> None:
-        messages = await sender()
-        owners: list[int] = []
-        if messages is not None:
-            try:
-                owners = await messages.owner_ids()
-            except DeliveryFailed as error:
-                raise _job_failure(error) from error
+        try:
+            messages = await sender()
+            owners = await messages.owner_ids() if messages is not None else []
+        except DeliveryFailed as error:
+            raise _job_failure(error) from error
         if not owners:
-            log.warning("operator_notice_undelivered", reason="no DISCORD_TOKEN", text=render_notice(run.job.payload))
+            reason = "DISCORD_TOKEN is not set" if messages is None else "the application has no owner who could hear"
+            log.warning("operator_notice_undelivered", reason=reason, text=render_notice(run.job.payload))
         async with parts.db.write() as conn:
             await spread_notice(conn, parts.jobs, run.job.payload, owners, run.job.id)
             await run.finish(conn)
 
     async def direct_message(run: JobRun) -> None:
-        messages = await sender()
-        if messages is None:
-            raise JobFailed("DISCORD_TOKEN is not set, so no DM can be sent", permanent=True)
         try:
+            messages = await sender()
+            if messages is None:
+                raise JobFailed("DISCORD_TOKEN is not set, so no DM can be sent", permanent=True)
             await send_direct_message(messages, run.job.payload, run.job.id)
         except DeliveryFailed as error:
             raise _job_failure(error) from error

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-import discord
 import structlog
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from gpuscout.cards.kit import plain
 from gpuscout.delivery.ports import DirectMessages
 from storage.jobs import JobStore
 
@@ -43,11 +43,11 @@ class DirectMessage(BaseModel):
 def render_notice(payload: Mapping[str, Any]) -> str:
     """The notice in words; figures of the source are escaped, times are Discord's own."""
     notice = SourceNotice.model_validate(payload)
-    source = discord.utils.escape_markdown(notice.source)
+    source = plain(notice.source)
     when = _relative(notice.since)
     if notice.notice == "recovered":
         return f"✅ **{source}** is well again. It had been failing since {when}."
-    problem = discord.utils.escape_mentions(discord.utils.escape_markdown(notice.problem))
+    problem = plain(notice.problem, limit=500)
     return (
         f"⚠️ **{source}** has been failing since {when}: {problem}\n"
         "Members see the last data with their age, and after four hours that data are temporarily unavailable. "
