@@ -194,6 +194,8 @@ class HistoryPoint(NamedTuple):
     samples: int = 1
     reported: float | None = None
     """Utilization as sources that count no GPUs report it."""
+    source_id: int | None = None
+    """Key of :attr:`History.sources`: the source of most of the point's quotes."""
 
     @property
     def utilization(self) -> float | None:
@@ -217,7 +219,10 @@ class History:
     missing: int = 0
     """Points that the range should hold and does not; what lies before the first known point is no gap."""
     source: str = ""
+    """The source of the newest point."""
     thinned: bool = False
+    sources: Mapping[int, str] = field(default_factory=dict)
+    """Slugs of the sources that the points come from, by :attr:`HistoryPoint.source_id`, most points first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,6 +273,8 @@ class SourceStatus:
     rejected_last: int = 0
     reject_reasons: Mapping[str, int] = field(default_factory=dict)
     breaker: str = "closed"
+    remark: str | None = None
+    """What the operator should know although the source is well, in one sentence."""
 
 
 class MarketUnavailable(Exception):

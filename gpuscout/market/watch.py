@@ -63,6 +63,8 @@ class WatchState(BaseModel):
     rejected: int = 0
     reject_reasons: dict[str, int] = Field(default_factory=dict)
     breaker: str = "closed"
+    remark: str | None = None
+    """What the operator should know although the source is well."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,8 @@ class Verdict:
     since: datetime
     """Start of the sickness that is judged or over; now when there is none."""
     problems: Sequence[str] = ()
+    sick: frozenset[str] = frozenset()
+    """Feeds that have a problem."""
     reasons: Counter[str] = field(default_factory=Counter)
 
 
@@ -114,17 +118,20 @@ def observe(before: WatchState, result: FetchResult, now: datetime, breaker: str
     state = before.model_copy(deep=True)
     state.last_attempt = now
     state.breaker = breaker
-    problems: list[str] = [f"{feed}: {reason}" for feed, reason in sorted(result.problems.items())]
+    found: list[tuple[str, str]] = sorted(result.problems.items())
     reasons: Counter[str] = Counter()
+    named = {*result.problems, *result.unchanged, *(document.feed for document in result.documents)}
+    # Feeds that are no longer read (the source has changed its dialect) say nothing any more.
+    state.feeds = {name: feed for name, feed in state.feeds.items() if name in named}
     for document in result.documents:
         feed = state.feeds.setdefault(document.feed, FeedState())
         feed.series = len(document.observations)
         if (problem := _watch_document(feed, document, now)) is not None:
-            problems.append(f"{document.feed}: {problem}")
+            found.append((document.feed, problem))
         for item in document.rejected:
             reasons[_reason_class(item.reason)] += 1
-    problems.extend(
-        f"{name}: {problem}"
+    found.extend(
+        (name, problem)
         for name in result.unchanged
         if (problem := _watch_unchanged(state.feeds.setdefault(name, FeedState()))) is not None
     )
@@ -133,6 +140,7 @@ def observe(before: WatchState, result: FetchResult, now: datetime, breaker: str
         state.rejected = sum(reasons.values())
         state.reject_reasons = dict(reasons.most_common(10))
 
+    problems = [f"{feed}: {problem}" for feed, problem in found]
     watch = OutageWatch(OUTAGE_AFTER - _JITTER)
     if state.outage:
         watch.import_state(state.outage)
@@ -149,25 +157,44 @@ def observe(before: WatchState, result: FetchResult, now: datetime, breaker: str
     state.outage = watch.export_state()
     state.failing_since = watch.failing_since
     since = state.failing_since or before.failing_since or now
-    return Verdict(state, notice, since, problems, reasons)
+    return Verdict(state, notice, since, problems, frozenset(feed for feed, _ in found), reasons)
+
+
+_SOURCES = "market.sources"
 
 
 def _key(source: str) -> str:
     return f"market.watch:{source}"
 
 
-async def load_watch(state: AppState, source: str) -> WatchState:
+async def load_watch(state: AppState, source: str, conn: Any = None) -> WatchState:
     """The remembered state of a source; a fresh one before the first cycle."""
-    stored: Any = await state.get(_key(source))
+    stored: Any = await state.get(_key(source), conn=conn)
     return WatchState.model_validate(stored) if stored else WatchState()
 
 
 async def save_watch(state: AppState, source: str, watch: WatchState, conn: Any) -> None:
     """Remember *watch* in the caller's transaction."""
     await state.set(_key(source), watch.model_dump(mode="json"), conn=conn)
-    known = set(await state.get("market.sources", [], conn=conn))
+    known = set(await state.get(_SOURCES, [], conn=conn))
     if source not in known:
-        await state.set("market.sources", sorted(known | {source}), conn=conn)
+        await state.set(_SOURCES, sorted(known | {source}), conn=conn)
+
+
+async def retire(state: AppState, source: str, conn: Any) -> None:
+    """Stop showing the health of a source that is no longer read; its state is kept for the next time."""
+    known = await state.get(_SOURCES, [], conn=conn)
+    if source in known:
+        await state.set(_SOURCES, [name for name in known if name != source], conn=conn)
+
+
+async def set_remark(state: AppState, source: str, remark: str | None, conn: Any) -> bool:
+    """Put a remark beside the health of a source, or take it away; False when that changes nothing."""
+    watch = await load_watch(state, source, conn)
+    if watch.remark == remark:
+        return False
+    await state.set(_key(source), watch.model_copy(update={"remark": remark}).model_dump(mode="json"), conn=conn)
+    return True
 
 
 def status_of(source: str, watch: WatchState) -> SourceStatus:
@@ -184,9 +211,10 @@ def status_of(source: str, watch: WatchState) -> SourceStatus:
         rejected_last=watch.rejected,
         reject_reasons=watch.reject_reasons,
         breaker=watch.breaker,
+        remark=watch.remark,
     )
 
 
 async def load_statuses(state: AppState) -> list[SourceStatus]:
     """Health of every source that was ever polled."""
-    return [status_of(name, await load_watch(state, name)) for name in await state.get("market.sources", [])]
+    return [status_of(name, await load_watch(state, name)) for name in await state.get(_SOURCES, [])]

@@ -71,6 +71,7 @@ class ScriptedSource:
 
     name = "500.farm"
     platform = "vast"
+    headline_feeds = frozenset({"v1"})
 
     def __init__(self) -> None:
         self.answers: dict[str, bytes | str | None] = {}

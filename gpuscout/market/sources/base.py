@@ -92,6 +92,11 @@ class MarketSource(Protocol):
         """Platform slug of observations that name none."""
         ...
 
+    @property
+    def headline_feeds(self) -> frozenset[str]:
+        """The feeds that the headline figures come from: without them the source is of no use."""
+        ...
+
     async def fetch(self, now: datetime) -> FetchResult:
         """Read every feed once. Failures are in the result, not raised."""
         ...

@@ -30,6 +30,7 @@ class ExporterSource:
     """
 
     platform = "vast"
+    headline_feeds = frozenset({"v1"})
 
     def __init__(self, client: ResilientClient, name: str = "500.farm") -> None:
         self._client = client

@@ -208,7 +208,7 @@ def parse_timestamp(value: object, now: datetime) -> datetime:
     return at
 
 
-def _reason(error: ValidationError) -> str:
+def first_reason(error: ValidationError) -> str:
     """First validation error in one phrase, without the offending value (it goes to the sample)."""
     first = error.errors(include_url=False, include_input=False, include_context=False)[0]
     where = ".".join(str(part) for part in first["loc"]) or "item"
@@ -257,7 +257,7 @@ def parse_document(feed: str, body: bytes, now: datetime) -> FeedDocument:
         try:
             model = schema.model_validate(item)
         except ValidationError as error:
-            rejected.append(RejectedItem(_reason(error), _sample(item)))
+            rejected.append(RejectedItem(first_reason(error), _sample(item)))
             continue
         if model.name in seen:
             rejected.append(RejectedItem("the model is listed twice", _sample(item)))
