@@ -15,6 +15,7 @@ from discord import app_commands
 from discord.ext import commands
 
 from config.i18n import Text
+from gpuscout.accounts.members import BadSetting
 from gpuscout.cards.kit import plain, relative
 from gpuscout.cards.state import BadState
 from gpuscout.market.models import GLOBAL, MarketUnavailable, UnknownSeries
@@ -57,6 +58,54 @@ class UnknownName(Refusal):
             listed = ", ".join(f"**{plain(s, 60)}**" for s in self.suggestions)
             return f"{said} {t('Did you mean {names}?', names=listed)}"
         return f"{said} {t('Pick one from the list that opens while you type in {price}.', price=mention('price'))}"
+
+
+class UnknownZone(Refusal):
+    """Words that fit no time zone."""
+
+    outcome = "unknown_name"
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        super().__init__(f"unknown time zone: {name[:80]!r}")
+
+    def sentence(self, t: Text, mention: Mention) -> str:
+        name = plain(self.name, 60) or "…"
+        return t("I don't know a time zone “{name}”; try a city, such as Berlin, or Eastern Time.", name=name)
+
+
+class UnknownCurrency(Refusal):
+    """A currency without a rate."""
+
+    outcome = "unknown_name"
+
+    def __init__(self, name: str, known: Sequence[str]) -> None:
+        self.name, self.known = name, tuple(known)
+        super().__init__(f"unknown currency: {name[:80]!r}")
+
+    def sentence(self, t: Text, mention: Mention) -> str:
+        name = plain(self.name, 20) or "…"
+        if len(self.known) < 2:
+            return t("“{name}” cannot be shown: the operator has set no exchange rates, only US dollars.", name=name)
+        listed = ", ".join(f"**{code}**" for code in self.known)
+        return t("“{name}” cannot be shown: there are rates for {names}.", name=name, names=listed)
+
+
+class ListFull(Refusal):
+    """A list that takes no more."""
+
+    outcome = "full"
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        super().__init__(f"limit of {limit}")
+
+    def sentence(self, t: Text, mention: Mention) -> str:
+        return t(
+            "Your watchlist is full: it holds {limit} GPUs; take one off with {remove} first.",
+            limit=self.limit,
+            remove=mention("watchlist remove"),
+        )
 
 
 class NoName(Refusal):
@@ -204,6 +253,11 @@ def explain(error: BaseException, t: Text, mention: Mention) -> Explanation:
     if isinstance(error, BadState):
         sentence = t("This card is too old to answer; ask again with {price}.", price=mention("price"))
         return Explanation(sentence, "old_card", True)
+    if isinstance(error, BadSetting):
+        value = plain(str(error.value), 60)
+        return Explanation(
+            t("“{value}” does not fit here; pick a value from the list.", value=value), "bad_value", True
+        )
     if isinstance(error, discord.Forbidden):
         return Explanation(
             t("I may not post here; ask an admin to grant me “Send Messages” and “Embed Links” in this channel."),

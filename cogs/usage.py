@@ -41,6 +41,11 @@ def record_interaction(interaction: discord.Interaction[Any], name: str, surface
     )
 
 
+def forget_use(interaction: discord.Interaction[Any]) -> None:
+    """Record nothing about this interaction: its member has just had everything erased."""
+    interaction.extras[_RECORDED] = True
+
+
 def record_message(ctx: commands.Context[Any], outcome: str, started: float | None = None) -> None:
     """One event for a command given by mention."""
     seam(ctx.bot).services.usage.record(

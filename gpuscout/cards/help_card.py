@@ -31,6 +31,8 @@ def categories(t: Text) -> dict[str, tuple[str, str]]:
     """Key → (title, one line about it), in the order of the menu."""
     return {
         "market": (t("Prices and history"), t("What GPUs rent for, and how that moved")),
+        "yours": (t("Yours"), t("What you follow, your settings, your data")),
+        "server": (t("Your server"), t("For admins: where I answer, the market feed, defaults")),
         "bot": (t("GPUScout itself"), t("Is it well, who makes it, where to get help")),
         READING: (t("How to read a card"), t("What the figures mean and do not mean")),
     }

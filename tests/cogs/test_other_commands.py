@@ -98,7 +98,7 @@ async def test_help_is_private_and_its_commands_can_be_clicked(scene: Scene) -> 
     for name in ("price", "status", "help", "about"):
         assert re.search(rf"</{name}:\d+> – ", text)
     (menu,) = selects(result.response)
-    assert [option["value"] for option in menu["options"]] == ["market", "bot", "reading"]
+    assert [option["value"] for option in menu["options"]] == ["market", "yours", "server", "bot", "reading"]
 
 
 @pytest.mark.parametrize(

@@ -35,12 +35,15 @@ def test_a_personal_command_cannot_be_a_hybrid() -> None:
 async def test_payload(scene: Scene) -> None:
     payload = await command_payload(scene.env.bot.tree)
 
-    assert [command["name"] for command in payload] == ["about", "help", "price", "status"]
+    named = {command["name"]: command for command in payload}
+    assert list(named) == sorted(named)
+    assert named.keys() >= {"about", "help", "price", "status", "settings", "watchlist"}
     for command in payload:
-        assert command["contexts"] == [0, 1, 2], "servers, bot DMs, private channels"
-        assert command["integration_types"] == [0, 1], "servers and users"
+        only_servers = command["name"] == "server"
+        assert command["contexts"] == ([0] if only_servers else [0, 1, 2]), "servers, bot DMs, private channels"
+        assert command["integration_types"] == ([0] if only_servers else [0, 1]), "servers and users"
         assert _texts_fit(command)
-    price = payload[2]
+    price = named["price"]
     options = {option["name"]: option for option in price["options"]}
     assert list(options) == ["gpu", "platform", "region", "range"]
     assert [name for name, option in options.items() if option["required"]] == ["gpu"]
@@ -49,7 +52,7 @@ async def test_payload(scene: Scene) -> None:
 
 
 async def test_names_and_descriptions_are_translated(scene: Scene) -> None:
-    price = (await command_payload(scene.env.bot.tree))[2]
+    price = next(c for c in await command_payload(scene.env.bot.tree) if c["name"] == "price")
     assert price["name_localizations"]["de"] == "preis"
     assert price["description_localizations"]["de"].startswith("Was eine GPU kostet")
     assert price["description_localizations"]["en-US"] == price["description"]
@@ -59,7 +62,7 @@ async def test_names_and_descriptions_are_translated(scene: Scene) -> None:
 
 
 def _texts_fit(value: Any) -> bool:
-    """Discord's limits: names of 32 lower-case word characters, descriptions of 100."""
+    """Discord's limits: names of 32 lower-case word characters, descriptions and choices of 100."""
     if isinstance(value, list):
         return all(_texts_fit(item) for item in value)
     if not isinstance(value, dict):
@@ -68,7 +71,9 @@ def _texts_fit(value: Any) -> bool:
     described = [value.get("description", "x"), *value.get("description_localizations", {}).values()]
     assert all(re.fullmatch(r"[-_\w]{1,32}", name) and name == name.lower() for name in names), names
     assert all(1 <= len(text) <= 100 for text in described), described
-    return all(_texts_fit(item) for key, item in value.items() if key in ("options", "choices"))
+    for choice in value.get("choices", []):
+        assert 1 <= len(choice["name"]) <= 100, choice
+    return all(_texts_fit(item) for item in value.get("options", []))
 
 
 async def test_registered_once_and_mentions_know_the_ids(scene: Scene, world: World, make_bot: Any) -> None:

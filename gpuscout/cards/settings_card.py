@@ -1,0 +1,139 @@
+"""``/settings``: what a member chose, everything that is stored about him, and its erasure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import discord
+from discord import ui
+
+from config.currencies import Currencies
+from config.i18n import Text
+from gpuscout.accounts.members import Member, Stored
+from gpuscout.cards.kit import Card, Rows, plain, relative
+from gpuscout.cards.page import Page, page_card
+from storage.members import Erased
+
+PREFIX: Final = "me1|"
+STORED, DELETE = "stored", "delete"
+
+
+def settings_card(
+    member: Member, currencies: Currencies, zone: str, command: str, privacy: str, note: str | None, t: Text
+) -> Card:
+    """The settings.
+
+    Args:
+        zone: the member's time zone in words.
+        command: mention of ``/settings``.
+        privacy: address of the privacy page.
+        note: what was just changed, in a sentence.
+    """
+    lines = [
+        f"**{t('Time zone')}** {plain(zone, 120)}\n-# {t('For the charts you ask for.')}",
+        f"**{t('Currency')}** {_currency(member, currencies, t)}",
+        f"**{t('Electricity')}** {tariff_text(member, t)}\n-# {t('For what GPUs earn after electricity.')}",
+        f"**{t('Language')}** {language_name(member.locale, t)}",
+    ]
+    sections = [f"✅ {note}"] if note else []
+    sections.append("\n".join(lines))
+    page = Page(
+        t("Your settings"),
+        sections,
+        footer=t("Change one: {command} and pick an option. Only you see this.", command=command),
+        links=[(t("Privacy"), privacy)],
+    )
+    return page_card(page, _row((t("What is stored about me"), STORED, "🗂️"), (t("Delete my data"), DELETE, "🗑️")))
+
+
+def _row(*buttons: tuple[str, str, str]) -> Rows:
+    row: Rows = ui.ActionRow()
+    for label, action, emoji in buttons:
+        style = discord.ButtonStyle.danger if action == DELETE else discord.ButtonStyle.secondary
+        row.add_item(ui.Button[Card](label=label, custom_id=PREFIX + action, emoji=emoji, style=style))
+    return row
+
+
+def _currency(member: Member, currencies: Currencies, t: Text) -> str:
+    if not currencies.rates:
+        return t("US dollars. The operator of this bot has set no exchange rates for others.")
+    rate = currencies.get(member.currency)
+    if rate is None or member.currency is None:
+        return t("US dollars")
+    name = currencies.name(member.currency, t.locale)
+    source = f" ({plain(rate.source, 80)})" if rate.source else ""
+    said = t(
+        "{currency} beside US dollars, at {rate} for $1, the operator's rate of {day}",
+        currency=name,
+        rate=t.number(rate.per_usd, digits=4 if rate.per_usd < 10 else 2),
+        day=t.day(rate.as_of),
+    )
+    return said + source
+
+
+def tariff_text(member: Member, t: Text) -> str:
+    """The electricity price, or that there is none."""
+    return t("not set") if member.tariff is None else t.money(member.tariff, per="kWh")
+
+
+def language_name(locale: str | None, t: Text) -> str:
+    """A language by its own name."""
+    return {"en": "English", "de": "Deutsch"}.get(locale or "", t("as your Discord"))
+
+
+def stored_card(stored: Stored, gpu_names: Sequence[str], privacy: str, t: Text) -> Card:
+    """Every field that is stored; *gpu_names* are those of the watchlist, in its order."""
+    member = stored.member
+    if stored.nothing:
+        sections = [t("Nothing. A row is made when you set or follow something, or use a command.")]
+    else:
+        sections = [_settings_rows(member, t)] if member.stored else [t("**Settings** none")]
+        watched = [
+            f"{plain(name, 60)} ({relative(at)})" for name, (_, at) in zip(gpu_names, stored.watchlist, strict=True)
+        ]
+        sections.append(f"**{t('Watchlist')}** " + (", ".join(watched) or t("none")))
+        channel = t("its id, so that no new one must be opened") if stored.dm_channel else t("none")
+        sections.append(f"**{t('Direct message channel')}** {channel}")
+        uses = t(
+            "{count} uses of commands and buttons: name, outcome, time; your id only as a keyed hash",
+            count=t.number(stored.uses),
+        )
+        since = f" ({t('since {when}', when=relative(stored.first_use))})" if stored.first_use else ""
+        sections.append(f"**{t('Usage events')}** {uses}{since}")
+    page = Page(t("What is stored about you"), sections, links=[(t("Privacy"), privacy)])
+    return page_card(page, _row((t("Delete my data"), DELETE, "🗑️")))
+
+
+def _settings_rows(member: Member, t: Text) -> str:
+    rows = [
+        (t("Discord user id"), f"`{member.id}`"),
+        (t("Time zone"), plain(member.timezone, 64) if member.timezone else t("none")),
+        (t("Currency"), member.currency or t("none")),
+        (t("Electricity"), t("none") if member.tariff is None else tariff_text(member, t)),
+        (t("Language"), member.locale or t("none")),
+        (t("First set"), relative(member.created_at) if member.created_at else t("none")),
+        (t("Last changed"), relative(member.updated_at) if member.updated_at else t("none")),
+    ]
+    return "\n".join(f"**{name}** {value}" for name, value in rows)
+
+
+def erase_question(t: Text) -> str:
+    """The question before the erasure."""
+    said = t(
+        "This erases your settings, your watchlist, the remembered message channel and your usage events, at once and "
+        "for good. What admins set for a server stays."
+    )
+    return f"## {t('Delete my data')}\n{said}"
+
+
+def erased_sentence(erased: Erased, t: Text) -> str:
+    """What was erased."""
+    return t(
+        "Done: {settings} row of settings, {watched} followed GPUs, {channels} message channel and {uses} usage events "
+        "are erased. You can go on using me; then new usage events are stored.",
+        settings=erased.settings,
+        watched=erased.watched,
+        channels=erased.channels,
+        uses=erased.uses,
+    )
