@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from discord.ext import commands
 
-from cogs import about, help, pricing, settings, status, watchlist
+from cogs import about, help, market, pricing, settings, status, watchlist
 from cogs.services import Services
 
 
 async def load_all(bot: commands.AutoShardedBot, services: Services) -> None:
     """Add every cog to *bot*, in the order in which help shows them."""
-    for room in (pricing, watchlist, settings, status, help, about):
+    for room in (pricing, market, watchlist, settings, status, help, about):
         await room.register(bot, services)

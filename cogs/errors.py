@@ -53,6 +53,8 @@ class UnknownName(Refusal):
             "gpu": t("I don't know a GPU called “{name}”.", name=name),
             "platform": t("I don't know a platform called “{name}”.", name=name),
             "region": t("There are no prices for a region called “{name}”.", name=name),
+            "ranking": t("There is no ranking called “{name}”.", name=name),
+            "metric": t("There is no figure called “{name}”.", name=name),
         }.get(self.kind, t("“{name}” is not one of the ranges.", name=name))
         if self.suggestions:
             listed = ", ".join(f"**{plain(s, 60)}**" for s in self.suggestions)

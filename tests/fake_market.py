@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from config.catalogue import GpuCatalogue
+from config.platforms import PlatformCatalogue
+from gpuscout.market.earlier import Earlier
+from gpuscout.market.earnings import hosting_share
 from gpuscout.market.models import (
     ANY,
     GLOBAL,
@@ -28,6 +31,7 @@ from gpuscout.market.models import (
     UnknownSeries,
     freshness,
 )
+from gpuscout.market.overview import MOVER_WINDOWS, Gone, MarketLine, Overview
 
 NOW = datetime(2026, 1, 1, 0, 0, 1, tzinfo=UTC)  # SimCord's clock starts a second earlier
 SEEN = datetime(2025, 12, 31, 23, 50, 16, tzinfo=UTC)
@@ -144,6 +148,10 @@ class FakeMarket:
     delay: float = 0.0
     asked: list[tuple[str, Any]] = field(default_factory=list)
     health: list[SourceStatus] = field(default_factory=list)
+    past: dict[str, float] = field(default_factory=dict)
+    """By model: the ratio of the present price to that of any earlier time; 1.02 for those that are not named."""
+    first_seen: dict[str, datetime] = field(default_factory=dict)
+    gone: list[Gone] = field(default_factory=list)
 
     async def version(self) -> int:
         return self.data_version
@@ -228,6 +236,47 @@ class FakeMarket:
             and (region is None or q.key.region == region)
             and (segments or (q.key.verification == ANY and q.key.segment == ANY))
         ]
+
+    def _earlier(self, now: Quote) -> Earlier:
+        price = None if now.price is None else now.price / self.past.get(now.key.gpu, 1.02)
+        use = None if now.utilization is None else now.utilization - 0.012
+        return Earlier(price, use, 60.0, now.all.count)
+
+    async def overview(self) -> Overview:
+        self.asked.append(("overview", None))
+        if self.delay:
+            await asyncio.sleep(self.delay)
+        if self.error is not None:
+            raise self.error
+        newest = max((q.at for q in self.stored), default=None)
+        if newest is None or freshness(newest, self.time(), INTERVAL) is Freshness.UNAVAILABLE:
+            raise MarketUnavailable(newest, self.next_poll)
+        listed = [q for q in self.stored if q.key.verification == ANY and q.key.segment == ANY and q.listed]
+        platforms = PlatformCatalogue.load()
+
+        def line(q: Quote) -> MarketLine:
+            model = self.catalogue.get(q.key.gpu)
+            return MarketLine(
+                quote=q,
+                gpu_name=self._name(q.key.gpu),
+                earlier={window: self._earlier(q) for window in MOVER_WINDOWS},
+                share=hosting_share(platforms.get(q.key.platform)),
+                power_w=model.tdp_w if model else None,
+                first_seen=self.first_seen.get(q.key.gpu),
+            )
+
+        return Overview(
+            version=self.data_version,
+            newest=newest,
+            lines=[line(q) for q in listed if not q.outlier],
+            gone=self.gone,
+            flagged=sum(q.outlier for q in listed),
+            sources=["simulator"] if self.simulated else sorted({q.source for q in listed}),
+        )
+
+    async def earlier(self, keys: Sequence[SeriesKey], window: str) -> Mapping[SeriesKey, Earlier]:
+        self.asked.append(("earlier", (tuple(keys), window)))
+        return {q.key: self._earlier(q) for q in self.stored if q.key in keys}
 
     async def history(self, key: SeriesKey, start: datetime, end: datetime, points: int = 500) -> History:
         self.asked.append(("history", (key, start, end, points)))

@@ -89,7 +89,7 @@ def pack(state: PriceState, action: PriceAction, target: str = "") -> str:
     parts = (
         f"price{VERSION}",
         action.value + (f".{target}" if target else ""),
-        _base36(state.owner),
+        to_base36(state.owner),
         _word(state.gpu, _LONGEST["gpu"]),
         _word(state.platform, _LONGEST["platform"]),
         _word(state.region, _LONGEST["region"]),
@@ -143,15 +143,14 @@ def unpack(custom_id: str) -> Packed:
         raise BadState("unknown action") from None
     if (action is PriceAction.RANGE) != (target in RANGES) or range_ not in RANGES:
         raise BadState("unknown range")
-    if not re.fullmatch(r"[0-9a-z]{1,13}", owner):
-        raise BadState("no owner")
+    owner_id = from_base36(owner)
     for word in (gpu, platform, region):
         if not _WORD.fullmatch(word.removeprefix("~")):
             raise BadState("not a slug")
     if not re.fullmatch(r"[avu][0-9]", series) or int(series[1]) >= len(SEGMENTS):
         raise BadState("unknown segment")
     state = PriceState(
-        owner=int(owner, 36),
+        owner=owner_id,
         gpu=gpu,
         platform=platform,
         region=region,
@@ -162,12 +161,24 @@ def unpack(custom_id: str) -> Packed:
     return Packed(action, target, state)
 
 
-def _base36(number: int) -> str:
+def to_base36(number: int) -> str:
+    """A Discord id in at most 13 characters."""
     digits = ""
     while number:
         number, rest = divmod(number, 36)
         digits = _DIGITS[rest] + digits
     return digits or "0"
+
+
+def from_base36(text: str) -> int:
+    """The id that :func:`to_base36` wrote.
+
+    Raises:
+        BadState: *text* is none.
+    """
+    if not re.fullmatch(r"[0-9a-z]{1,13}", text):
+        raise BadState("no owner")
+    return int(text, 36)
 
 
 def _digest(word: str) -> str:

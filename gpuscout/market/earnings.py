@@ -6,8 +6,6 @@ from config.platforms import Platform
 
 DEFAULT_TARIFF = 0.15
 """Electricity in USD per kWh for members who have set none: a round assumption, said wherever it is used."""
-MAX_TARIFF = 5.0
-"""USD per kWh above which a tariff is a slip of the keyboard: no grid sells dearer."""
 HOURS_A_DAY = 24.0
 
 
