@@ -77,6 +77,7 @@ async def place(
             "DISCORD_API_URL": discord.api_url,
             "DISCORD_GATEWAY_URL": discord.gateway_url,
             "FARM_URL": "http://127.0.0.1:9",
+            "MARKET_FALLBACK": "off",
             "LOG_LEVEL": "WARNING",
         }
         yield Place(discord, folder, clean_environment() | environment | settings)

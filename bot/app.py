@@ -19,8 +19,7 @@ from bot.parts import (
     MARKET_CHANNEL,
     Clock,
     Parts,
-    make_farm_client,
-    make_ingest,
+    make_cycle,
     make_reader,
     make_trends,
     open_parts,
@@ -173,9 +172,8 @@ class App:
     async def _start_work(self) -> None:
         handlers: dict[str, Handler] = {}
         if "ingest" in self.roles:
-            client = make_farm_client(self.settings, self.health, self.metrics.external_request)
-            ingest = make_ingest(self.parts, client, self._announce)
-            self._later("source", ingest.source.aclose)
+            ingest = make_cycle(self.parts, self.health, self.metrics.external_request, self._announce)
+            self._later("sources", ingest.aclose)
             handlers |= market_handlers(self.parts, ingest, make_trends(self.parts), self._measure)
         if "worker" in self.roles:
             handlers |= delivery_handlers(self.parts, self._direct_messages)

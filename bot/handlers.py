@@ -12,7 +12,8 @@ from bot.scheduler import INGEST_JOB, TRENDS_JOB
 from bot.worker import Handler, JobFailed, JobRun
 from gpuscout.delivery.notices import DM_JOB, render_notice, send_direct_message, spread_notice
 from gpuscout.delivery.ports import DeliveryFailed, DirectMessages
-from gpuscout.market.ingest import NOTICE_JOB, ROLLUP_JOB, Ingest, IngestReport
+from gpuscout.market.fallback import Cycle
+from gpuscout.market.ingest import NOTICE_JOB, ROLLUP_JOB, IngestReport
 from gpuscout.market.trends import Trends
 
 log = structlog.get_logger(__name__)
@@ -22,7 +23,7 @@ JOBS_KEPT = timedelta(days=3)
 
 
 def market_handlers(
-    parts: Parts, ingest: Ingest, trends: Trends, on_report: Callable[[IngestReport], None]
+    parts: Parts, ingest: Cycle, trends: Trends, on_report: Callable[[IngestReport], None]
 ) -> dict[str, Handler]:
     """Handlers of the ingest role."""
 

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from config.catalogue import GpuCatalogue
 from config.platforms import PlatformCatalogue
 from config.settings import Settings
+from gpuscout.market.fallback import Cycle, GuardedIngest, WholeMarket
 from gpuscout.market.ingest import Ingest
 from gpuscout.market.reader import MarketReader
+from gpuscout.market.sources.base import MarketSource
 from gpuscout.market.sources.exporter import ExporterSource
+from gpuscout.market.sources.farm import FarmSource
+from gpuscout.market.sources.specified import SpecifiedSource
+from gpuscout.market.sources.vast import VastSource
 from gpuscout.market.trends import Trends
 from gpuscout.resilience.breaker import BreakerState
 from gpuscout.resilience.health import HealthBoard
@@ -130,15 +135,24 @@ def breaker_state(client: ResilientClient) -> str:
 def make_ingest(
     parts: Parts, client: ResilientClient, on_stored: Callable[[int], Awaitable[None]] | None = None
 ) -> Ingest:
-    """The ingest of the exporter dialect.
+    """The ingest of 500.farm in the dialect of the settings."""
+    exporter = ExporterSource(client, parts.settings.market_source)
+    specified = SpecifiedSource(client, parts.platforms, parts.settings.market_source)
+    source: MarketSource = FarmSource(exporter, specified, parts.state)
+    if parts.settings.farm_dialect != "auto":
+        source = specified if parts.settings.farm_dialect == "specified" else exporter
+    return _ingest(parts, source, client, on_stored, kin=(parts.settings.vast_source,))
 
-    Raises:
-        ValueError: the settings ask for a dialect that is not read yet.
-    """
-    if parts.settings.farm_dialect == "specified":
-        raise ValueError("FARM_DIALECT=specified cannot be read yet; leave it at auto, which reads 500.farm's exporter")
+
+def _ingest(
+    parts: Parts,
+    source: MarketSource,
+    client: ResilientClient,
+    on_stored: Callable[[int], Awaitable[None]] | None,
+    kin: Sequence[str],
+) -> Ingest:
     return Ingest(
-        ExporterSource(client, parts.settings.market_source),
+        source,
         parts.store,
         parts.state,
         parts.jobs,
@@ -146,7 +160,49 @@ def make_ingest(
         clock=parts.clock,
         on_stored=on_stored,
         breaker_state=lambda: breaker_state(client),
+        kin=kin,
     )
+
+
+def make_vast_client(
+    settings: Settings, health: HealthBoard | None = None, metrics: MetricsHook | None = None
+) -> ResilientClient:
+    """The client of Vast.ai itself, which takes 10 requests a minute. One answer is the whole market: up to 95 MB."""
+    headers = {}
+    if settings.vast_api_key is not None:
+        headers["authorization"] = f"Bearer {settings.vast_api_key.get_secret_value()}"
+    return ResilientClient(
+        settings.vast_source,
+        [settings.vast_api_url],
+        timeout=120.0,
+        limiter=RequestQueue(settings.vast_source, rate=10 / 60, burst=2, max_queue=8, max_wait=60.0),
+        health=health,
+        headers=headers,
+        metrics=metrics,
+    )
+
+
+def make_vast_ingest(
+    parts: Parts, client: ResilientClient, on_stored: Callable[[int], Awaitable[None]] | None = None
+) -> Ingest:
+    """The ingest of Vast.ai itself, into the same series as 500.farm's exporter."""
+    source = WholeMarket(VastSource(client, parts.settings.vast_source), parts.store)
+    return _ingest(parts, source, client, on_stored, kin=(parts.settings.market_source,))
+
+
+def make_cycle(
+    parts: Parts,
+    health: HealthBoard | None = None,
+    metrics: MetricsHook | None = None,
+    on_stored: Callable[[int], Awaitable[None]] | None = None,
+) -> Cycle:
+    """What one ingest cycle does: 500.farm, with Vast.ai itself behind it unless the settings say otherwise."""
+    settings = parts.settings
+    farm = make_ingest(parts, make_farm_client(settings, health, metrics), on_stored)
+    if settings.market_fallback == "off":
+        return farm
+    vast = make_vast_ingest(parts, make_vast_client(settings, health, metrics), on_stored)
+    return GuardedIngest(farm, vast, parts.store, parts.state, compare_every=settings.market_compare_every)
 
 
 def make_trends(parts: Parts) -> Trends:

@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime
 
 import typer
 
-from bot.parts import Parts, make_farm_client, make_ingest, open_parts
+from bot.parts import (
+    Parts,
+    make_cycle,
+    make_farm_client,
+    make_ingest,
+    make_vast_client,
+    make_vast_ingest,
+    open_parts,
+)
 from config.logging import redact_text
 from config.settings import Settings
+from gpuscout.market.fallback import Cycle
 from gpuscout.market.watch import load_statuses
 from storage import migrate
 
@@ -30,16 +39,21 @@ async def opened(settings: Settings) -> AsyncIterator[Parts]:
 
 async def ingest_once(settings: Settings, source: str | None) -> int:
     """One cycle now; prints read, rejected with reasons, stored and seconds."""
-    if source not in (None, settings.market_source):
-        typer.echo(f"gpuscout: there is no source {source!r}; configured is {settings.market_source}", err=True)
+    makers: dict[str | None, Callable[[Parts], Cycle]] = {
+        None: make_cycle,
+        settings.market_source: lambda parts: make_ingest(parts, make_farm_client(settings)),
+        settings.vast_source: lambda parts: make_vast_ingest(parts, make_vast_client(settings)),
+    }
+    if source not in makers:
+        known = " and ".join(name for name in makers if name)
+        typer.echo(f"gpuscout: there is no source {source!r}; there are {known}", err=True)
         return 2
     async with opened(settings) as parts:
-        client = make_farm_client(settings)
-        ingest = make_ingest(parts, client)
+        ingest = makers[source](parts)
         try:
             report = await ingest.run()
         finally:
-            await ingest.source.aclose()
+            await ingest.aclose()
     rejected = sum(report.rejected.values())
     typer.echo(
         f"{report.source}: read {report.read}, rejected {rejected}, stored {report.stored}, {report.seconds:.2f} s"
@@ -76,6 +90,8 @@ async def show_sources(settings: Settings) -> int:
         statuses = await load_statuses(parts.state)
     for status in statuses:
         typer.echo(f"{status.source}: {status.problem or 'well'}")
+        if status.remark:
+            typer.echo(f"  {status.remark}")
         typer.echo(f"  last read {_when(status.last_attempt)}, last new data {_when(status.last_success)}")
         typer.echo(f"  source time {_when(status.last_source_time)}, {status.series} series, breaker {status.breaker}")
         for reason, count in status.reject_reasons.items():

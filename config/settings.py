@@ -69,6 +69,7 @@ Mirrors = Annotated[tuple[HttpUrl, ...], NoDecode, BeforeValidator(_split), Fiel
 GatewayUrl = Annotated[str, _address("ws", "wss")]
 LogLevel = Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], _folded("DEBUG", "INFO", "WARNING", "ERROR")]
 LogFormat = Annotated[Literal["json", "console"], _folded("json", "console")]
+Fallback = Annotated[Literal["vast", "off"], _folded("vast", "off")]
 Dialect = Annotated[Literal["auto", "exporter", "specified"], _folded("auto", "exporter", "specified")]
 
 DAY_SECONDS = 86_400
@@ -105,6 +106,14 @@ class Settings(BaseSettings):
     farm_dialect: Dialect = "auto"
     market_source: str = Field(default="500.farm", pattern=r"^[a-z0-9][a-z0-9.-]{0,31}$")
     """Name under which quotes of the exporter dialect are stored and shown; the demo sets ``simulator``."""
+    market_fallback: Fallback = "vast"
+    """What is read while 500.farm is sick: Vast.ai itself, or nothing."""
+    market_compare_every: int = Field(default=4, ge=0, le=10_000)
+    """Cycles between two comparisons of 500.farm with Vast.ai while both are well; 0: never."""
+    vast_api_url: HttpUrl = "https://console.vast.ai"
+    vast_api_key: SecretStr | None = None
+    vast_source: str = Field(default="vast.ai", pattern=r"^[a-z0-9][a-z0-9.-]{0,31}$")
+    """Name under which quotes read from Vast.ai itself are stored and shown; the demo sets ``simulator-vast``."""
     ingest_interval_seconds: int = Field(default=900, ge=5, le=9_600)
     """At most 2 h 40 min: data must not count as fresh (1.5 intervals) when they are old enough to be hidden (4 h)."""
     trend_interval_seconds: int = Field(default=3600, ge=5, le=DAY_SECONDS)

@@ -111,6 +111,7 @@ def demo_settings(folder: Path, farm_url: str, discord: SandboxDiscord, web_port
         farm_url=(farm_url,),
         farm_api_key=None,
         market_source=SOURCE,
+        market_fallback="off",
         ingest_interval_seconds=INGEST_SECONDS,
         trend_interval_seconds=3600,
         web_port=web_port,

@@ -103,7 +103,7 @@ class Ingest:
         self._state = state
         self._jobs = jobs
         self._catalogue = catalogue
-        self._clock = clock
+        self.clock = clock
         self._on_stored = on_stored
         self._breaker_state = breaker_state
         self._kin = tuple(kin)
@@ -112,7 +112,7 @@ class Ingest:
     async def run(self) -> IngestReport:
         """One cycle. Safe to repeat: an update that is stored already changes nothing."""
         started = time.monotonic()
-        now = self._clock()
+        now = self.clock()
         result = await self.source.fetch(now)
         try:
             documents = [await self._normalise(document) for document in result.documents]
@@ -150,6 +150,17 @@ class Ingest:
                 # Stored is stored: readers find the new version in the database all the same.
                 log.exception("ingest_fan_out_failed", version=version)
         return report
+
+    async def peek(self) -> tuple[list[NormalisedDocument], list[str]]:
+        """What a cycle would store, without storing it, and what is wrong with the source. Nothing is remembered."""
+        result = await self.source.fetch(self.clock())
+        self.source.forget()
+        documents = [await self._normalise(document) for document in result.documents]
+        return documents, [f"{feed}: {problem}" for feed, problem in sorted(result.problems.items())]
+
+    async def aclose(self) -> None:
+        """Close the source's connections."""
+        await self.source.aclose()
 
     async def _normalise(self, document: FeedDocument) -> NormalisedDocument:
         at = int(document.source_time.timestamp())

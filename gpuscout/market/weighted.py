@@ -1,9 +1,10 @@
 """Statistics of machines as the exporter computes them, in plain Python for the process that parses machines.
 
 The rule: every GPU counts once, so a machine's price enters as often as the machine has GPUs in the group. The median
-is the middle price, or the mean of the two middle ones. The p-th percentile of n ascending prices, with i = p / 100 × n,
-is the i-th price when i is whole, else the mean of the ⌊i⌋-th and the next. A single price is its own percentile; from
-2 to 9 GPUs there are none. (It is how the Go package montanaflynn/stats 0.7.1, which the exporter uses, defines them.)
+is the middle price, or the mean of the two middle ones. The p-th percentile of n ascending prices, with
+i = p / 100 × n, is the i-th price when i is whole, else the mean of the ⌊i⌋-th and the next. A single price is its own
+percentile; from 2 to 9 GPUs there are none. (It is how montanaflynn/stats 0.7.1, the Go package that the exporter
+uses, defines them.)
 """
 
 from __future__ import annotations

@@ -73,6 +73,7 @@ async def main(database_url: str, folder: Path, farm_url: str, life: int) -> Non
         discord_token=None,
         secret_key="sixteen bytes and more",
         farm_url=(farm_url,),
+        market_fallback="off",
         web_port=0,
         raw_retention_hours=48,
     )

@@ -163,6 +163,7 @@ def bare_environment(folder: Path) -> dict[str, str]:
         "DATABASE_URL": f"sqlite+aiosqlite:///{folder / 'gpuscout.db'}",
         "DATA_DIR": str(folder / "data"),
         "FARM_URL": "http://127.0.0.1:9",
+        "MARKET_FALLBACK": "off",
         "WEB_PORT": str(free_port()),
         "LOG_FORMAT": "json",
     }
@@ -380,7 +381,7 @@ async def running_app(
         farm_url=(world.farm.url,),
         ingest_interval_seconds=interval,
         web_port=0,
-        **more,
+        **({"market_fallback": "off"} | more),
     )
     client = functools.partial(
         ResilientClient,

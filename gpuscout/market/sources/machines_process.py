@@ -63,7 +63,6 @@ class Parsed:
     read: int = 0
     reasons: Mapping[str, int] = field(default_factory=dict)
     samples: Sequence[Sequence[str]] = ()
-    models: int = 0
 
 
 async def parse_machines(file: BinaryIO, *, packed: bool, seconds: float, boot: str = _BOOT) -> Parsed:
@@ -116,7 +115,7 @@ async def _receive(stdout: asyncio.StreamReader) -> Parsed:
         elif status == Status.WRONG_SHAPE:
             raise WrongShape(content)
         elif status == Status.DONE:
-            parsed.timestamp, parsed.read, parsed.models = content["timestamp"], content["read"], content["models"]
+            parsed.timestamp, parsed.read = content["timestamp"], content["read"]
             parsed.reasons, parsed.samples = content["reasons"], content["samples"]
             return parsed
         else:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections.abc import Container
 from typing import Any, NamedTuple
 
 from config.countries import country_code
@@ -108,8 +109,11 @@ def country_of(geolocation: object) -> str | None:
     return country_code(geolocation.rpartition(",")[2]) if isinstance(geolocation, str) else None
 
 
-def read_machine(item: object) -> Machine:
+def read_machine(item: object, seen: Container[int] = ()) -> Machine:
     """Validate one item and drop everything that is not kept.
+
+    Args:
+        seen: ids that the document has listed already.
 
     What must be there is the id, the name, the counts and the price. Of the rest, a value that cannot be one (a text
     for a number, a reliability of 3) is left out: one odd field is no reason to lose a machine.
@@ -120,6 +124,8 @@ def read_machine(item: object) -> Machine:
     if not isinstance(item, dict):
         raise BadMachine("not an object")
     machine_id = _count(item, "machine_id", 1, MAX_ID)
+    if machine_id in seen:
+        raise BadMachine("the machine is listed twice")
     name = _name(item)
     num_gpus = _count(item, "num_gpus", 1, MAX_GPUS)
     num_rented = _count(item, "num_gpus_rented", 0, num_gpus)

@@ -44,9 +44,9 @@ class Status(IntEnum):
     MACHINES = 0
     """List of machine rows, in the order of :class:`gpuscout.market.sources.machines_process.MachineRow`."""
     GROUPS = 1
-    """List of ``[gpu_name, vram_gb or null, region, rented, available, all]``, a side as ``[count, median, p10, p90]``."""
+    """List of ``[gpu_name, vram_gb, region, rented, available, all]``; a side is ``[count, median, p10, p90]``."""
     DONE = 2
-    """``{"timestamp", "read", "reasons": {reason: count}, "samples": [[reason, sample]], "models"}``; the last frame."""
+    """``{"timestamp", "read", "reasons": {reason: count}, "samples": [[reason, sample]]}``; the last frame."""
     WRONG_SHAPE = 3
     """The reason in one phrase; the last frame."""
 
@@ -116,23 +116,19 @@ def parse(read: Callable[[int], bytes], catalogue: GpuCatalogue, emit: Callable[
     reasons: Counter[str] = Counter()
     samples: list[tuple[str, str]] = []
     seen: set[int] = set()
-    names: set[str] = set()
     rows: list[list[Any]] = []
     number = 0
     for number, item in enumerate(stream.items(), 1):
         if number > MAX_MACHINES:
             raise WrongShape(f"more than {MAX_MACHINES} machines")
         try:
-            machine = read_machine(item)
-            if machine.machine_id in seen:
-                raise BadMachine("the machine is listed twice")
+            machine = read_machine(item, seen)
         except BadMachine as error:
             reasons[str(error)] += 1
             if len(samples) < MAX_SAMPLES:
                 samples.append((str(error), sample_of(item)))
             continue
         seen.add(machine.machine_id)
-        names.add(machine.gpu_name)
         rows.append(_row(machine, groups.add(machine)))
         if len(rows) == ROWS_A_FRAME:
             emit(Status.MACHINES, rows)
@@ -157,7 +153,6 @@ def parse(read: Callable[[int], bytes], catalogue: GpuCatalogue, emit: Callable[
             "read": number,
             "reasons": reasons,
             "samples": samples,
-            "models": len(names),
         },
     )
 
@@ -179,8 +174,17 @@ def _row(machine: Machine, slug: str) -> list[Any]:
     ]
 
 
+Read = Callable[[int], bytes]
+Emit = Callable[[Status, Any], None]
+
+
 def main(watchdog: float, packed: bool) -> None:
     """Parse standard input, gzip when *packed*; end the process after *watchdog* seconds whatever happens."""
+    serve(lambda read, emit: parse(read, GpuCatalogue.load(), emit), watchdog, packed)
+
+
+def serve(work: Callable[[Read, Emit], None], watchdog: float, packed: bool) -> None:
+    """Do *work* from standard input to frames on standard output, for this and other large documents."""
     # The event loop of the parent comes first when cores are scarce.
     os.nice(5)
     # Needs no interpreter lock: also ends a hang when the parent, which would kill it much earlier, is gone.
@@ -197,7 +201,7 @@ def main(watchdog: float, packed: bool) -> None:
 
     try:
         try:
-            parse(_reader(source, packed), GpuCatalogue.load(), emit)
+            work(_reader(source, packed), emit)
         except WrongShape as error:
             emit(Status.WRONG_SHAPE, str(error))
     except BrokenPipeError:
