@@ -43,7 +43,7 @@ def market_card(overview: Overview, state: MarketState, facts: MarketFacts, t: T
         container.add_item(ui.TextDisplay("\n".join(f"⚠️ {note}" for note in notes)))
     container.add_item(ui.TextDisplay("\n".join(f"-# {line}" for line in _footer(state, paging, facts, t))))
     container.add_item(ui.Separator())
-    for row in _controls(state, paging, shown, t):
+    for row in _controls(state, paging, shown, facts, t):
         container.add_item(row)
     card = Card()
     card.add_item(container)
@@ -126,7 +126,9 @@ def _footer(state: MarketState, paging: Paging, facts: MarketFacts, t: Text) -> 
     return lines
 
 
-def _controls(state: MarketState, paging: Paging, shown: Sequence[MarketLine | Gone], t: Text) -> list[Rows]:
+def _controls(
+    state: MarketState, paging: Paging, shown: Sequence[MarketLine | Gone], facts: MarketFacts, t: Text
+) -> list[Rows]:
     packed = pack_state(state)
 
     def turn(move: Move, target: int) -> str:
