@@ -169,6 +169,11 @@ class ServerStore:
         )
         return int(found or 0)
 
+    async def is_claimed(self, conn: AsyncConnection, guild_id: int, slot: str) -> bool:
+        """Whether a slot is claimed."""
+        query = select(feed_post.c.slot).where(feed_post.c.guild_id == guild_id, feed_post.c.slot == slot)
+        return (await conn.execute(query)).one_or_none() is not None
+
     async def newest_post(self, guild_id: int) -> FeedPost | None:
         """The newest post that was sent."""
         async with self._db.read() as conn:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from config.catalogue import GpuCatalogue
 from gpuscout.accounts.members import WATCHLIST_LIMIT
 from gpuscout.market.models import MarketUnavailable
 from tests.cogs.conftest import Scene, buttons, texts
-from tests.fakes import NOW, World
+from tests.fakes import NAMES, NOW, World
 
 pytestmark = pytest.mark.simcord(shard_count=1, check_errors=False)
 
@@ -47,7 +48,8 @@ async def test_a_button_opens_the_card(scene: Scene) -> None:
 
 
 async def test_full(scene: Scene, world: World) -> None:
-    world.member_rows.watched[scene.alice.id] = {f"gpu-{number}": NOW for number in range(WATCHLIST_LIMIT)}
+    unlisted = [model.slug for model in GpuCatalogue.load().models if model.slug not in NAMES][:WATCHLIST_LIMIT]
+    world.member_rows.watched[scene.alice.id] = dict.fromkeys(unlisted, NOW)
     result = await scene.alice.slash(scene.channel, "watchlist add", gpu="rtx-4090")
     assert result.ephemeral
     assert f"Your watchlist is full: it holds {WATCHLIST_LIMIT} GPUs; take one off with </watchlist remove:" in texts(
