@@ -5,10 +5,17 @@ from __future__ import annotations
 from discord.ext import commands
 
 from cogs import about, help, market, pricing, settings, status, watchlist
+from cogs.drawn import ChartBook
+from cogs.market_flow import MarketFlow
+from cogs.price_flow import PriceFlow
 from cogs.services import Services
 
 
 async def load_all(bot: commands.AutoShardedBot, services: Services) -> None:
     """Add every cog to *bot*, in the order in which help shows them."""
-    for room in (pricing, market, watchlist, settings, status, help, about):
+    book = ChartBook(services)
+    prices = PriceFlow(services, book)
+    await pricing.register(bot, prices)
+    await market.register(bot, MarketFlow(services, prices))
+    for room in (watchlist, settings, status, help, about):
         await room.register(bot, services)

@@ -12,9 +12,7 @@ from cogs.errors import UnknownName
 from cogs.hybrid import hybrid
 from cogs.market_flow import MarketFlow
 from cogs.options import Interaction
-from cogs.price_flow import PriceFlow
 from cogs.replies import Place, Reply
-from cogs.services import Services
 from cogs.ui.market_items import market_items
 from cogs.usage import seam
 from config.i18n import translator_for
@@ -83,8 +81,7 @@ class Market(commands.Cog):
         await self.flow.show(Reply(ctx.interaction, Place.PUBLIC), MarketState(ctx.author.id, options.sort))
 
 
-async def register(bot: commands.AutoShardedBot, services: Services) -> None:
+async def register(bot: commands.AutoShardedBot, flow: MarketFlow) -> None:
     """Add the cog and the card's controls to *bot*."""
-    flow = MarketFlow(services, PriceFlow(services))
     bot.add_dynamic_items(*market_items(flow))
     await bot.add_cog(Market(flow))

@@ -3,57 +3,34 @@
 from __future__ import annotations
 
 import asyncio
-import io
-import re
-from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Final
 
 import discord
-import structlog
 
+from cogs.drawn import ChartBook, DrawnChart
 from cogs.preferences import Preferences, preferences_of
 from cogs.replies import PATIENT, QUICK, Reply, text_of
 from cogs.services import Services
 from config.i18n import Text
 from gpuscout.cards.chart_spec import POINTS, price_chart
 from gpuscout.cards.data_card import data_card
-from gpuscout.cards.price_card import ChartFile, PriceFacts, price_card, price_embed
+from gpuscout.cards.price_card import PriceFacts, price_card, price_embed
 from gpuscout.cards.price_text import LocalRate
 from gpuscout.cards.state import PriceState
-from gpuscout.charts.alt import alt_text
+from gpuscout.charts.model import ChartSpec
 from gpuscout.market.models import ANY, GLOBAL, PriceView, Quote, SeriesKey, UnknownSeries
 from gpuscout.market.ports import RANGES
 
-log = structlog.get_logger(__name__)
-
-CHART_PATIENCE: Final = 8.0
-"""Seconds for history and chart together; then the card goes out without."""
 DATA_ROWS: Final = 12
-DRAWN_CHARTS: Final = 64
-"""Charts kept ready with their alternative texts, at most 80 KiB each; a new data version makes new ones."""
-
-
-@dataclass(frozen=True, slots=True)
-class DrawnChart:
-    """A chart ready to send."""
-
-    file: ChartFile
-    data: bytes
-
-    def upload(self) -> discord.File:
-        """A fresh upload: discord.py uses each one up."""
-        return discord.File(io.BytesIO(self.data), filename=self.file.filename, description=self.file.alt)
 
 
 class PriceFlow:
     """Answers price questions wherever they come from."""
 
-    def __init__(self, services: Services) -> None:
+    def __init__(self, services: Services, book: ChartBook) -> None:
         self.services = services
-        self._drawn: OrderedDict[tuple[int, SeriesKey, str, str, str, datetime], DrawnChart] = OrderedDict()
+        self.book = book
 
     async def ask(
         self, reply: Reply, *, gpu: str, platform: str | None, region: str | None, range_: str, owner: int
@@ -116,37 +93,14 @@ class PriceFlow:
 
     async def _chart(self, view: PriceView, range_: str, t: Text, timezone: str) -> DrawnChart | None:
         """The chart, or None: a card without a picture is still an answer."""
-        if self.services.charts is None:
-            return None
-        end = self._chart_end(view)
-        key = (view.version, view.quote.key, range_, t.locale, timezone, end)
-        if (drawn := self._drawn.get(key)) is not None:
-            self._drawn.move_to_end(key)
-            return drawn
-        try:
-            async with asyncio.timeout(CHART_PATIENCE):
-                history = await self.services.market.history(view.quote.key, end - RANGES[range_], end, points=POINTS)
-                spec = price_chart(history, view, self.services.platform_name(view.platform), t, timezone=timezone)
-                image = await self.services.charts.render(spec)
-        except Exception:
-            log.warning("card_without_chart", gpu=view.gpu, range=range_, exc_info=True)
-            return None
-        stem = re.sub(r"[^a-z0-9-]+", "-", f"{view.gpu}-{view.platform}-{range_}".lower())[:80].strip("-")
-        drawn = DrawnChart(ChartFile(f"{stem}.{image.extension}", alt_text(spec)), image.data)
-        self._drawn[key] = drawn
-        if len(self._drawn) > DRAWN_CHARTS:
-            self._drawn.popitem(last=False)
-        return drawn
+        end = self.book.end(view.quote.at)
 
-    def _chart_end(self, view: PriceView) -> datetime:
-        """Right end of the chart: the newest reading, or the last full interval when that is later.
+        async def describe() -> ChartSpec:
+            history = await self.services.market.history(view.quote.key, end - RANGES[range_], end, points=POINTS)
+            return price_chart(history, view, self.services.platform_name(view.platform), t, timezone=timezone)
 
-        Not the present second, which would make every chart a new one.
-        """
-        now = self.services.clock()
-        interval = self.services.market.freshness_interval()
-        full = datetime.fromtimestamp(now.timestamp() // interval.total_seconds() * interval.total_seconds(), UTC)
-        return max(view.quote.at, full)
+        key = ("price", view.version, view.quote.key, range_, t.locale, timezone, end)
+        return await self.book.draw(key, describe, f"{view.gpu}-{view.platform}-{range_}")
 
     async def _others(self, view: PriceView) -> Sequence[Quote]:
         """The same model on other platforms, in the same region."""

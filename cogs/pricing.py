@@ -10,7 +10,6 @@ from cogs.hybrid import hybrid
 from cogs.options import PriceOptions
 from cogs.price_flow import PriceFlow
 from cogs.replies import Place, Reply
-from cogs.services import Services
 from cogs.ui.price_items import price_items
 from config.i18n import translator_for
 
@@ -39,8 +38,7 @@ class Pricing(commands.Cog):
         )
 
 
-async def register(bot: commands.AutoShardedBot, services: Services) -> None:
+async def register(bot: commands.AutoShardedBot, flow: PriceFlow) -> None:
     """Add the cog and the card's controls to *bot*."""
-    flow = PriceFlow(services)
     bot.add_dynamic_items(*price_items(flow))
     await bot.add_cog(Pricing(flow))

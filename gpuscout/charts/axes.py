@@ -60,9 +60,13 @@ def value_axis(
     bounded_below = low >= 0 and unit != "index"
     bounded_above = unit == "ratio" and high <= 1
     cheap = high < 0.2
-    least = {"usd_per_hour": 0.02 if cheap else 0.05, "ratio": 0.04, "count": 4.0, "index": 1.0}[unit]
+    least = {"usd_per_hour": 0.02 if cheap else 0.05, "usd_per_day": 0.1, "ratio": 0.04, "count": 4.0, "index": 1.0}[
+        unit
+    ]
     # Steps below the least one would write ticks that differ in digits nobody reads.
-    floor = {"usd_per_hour": 0.005 if cheap else 0.01, "ratio": 0.01, "count": 1.0, "index": 0.1}[unit]
+    floor = {"usd_per_hour": 0.005 if cheap else 0.01, "usd_per_day": 0.02, "ratio": 0.01, "count": 1.0, "index": 0.1}[
+        unit
+    ]
     spread = max(high - low, least, abs(high) * 0.04)
     middle = (low + high) / 2
     bottom, top = middle - spread * 0.56, middle + spread * 0.56
@@ -95,7 +99,7 @@ def _multiples(low: float, high: float, step: float) -> list[float]:
 def _ticks(low: float, high: float, step: float, unit: str, locale: str) -> tuple[Tick, ...]:
     scaled = step * 100 if unit == "ratio" else step
     decimals = next((d for d in range(5) if abs(round(scaled, d) - scaled) < 1e-9 * scaled), 5)
-    if unit == "usd_per_hour" and (decimals > 0 or high < 10):
+    if unit.startswith("usd") and (decimals > 0 or high < 10):
         decimals = max(decimals, 2)
     return tuple(Tick(value, format_value(value, unit, locale, decimals)) for value in _multiples(low, high, step))
 

@@ -68,12 +68,14 @@ def _apply(tag: str, kind: str, value: float, decimals: int) -> str:
 def format_value(value: float, unit: str, locale: str, decimals: int | None = None) -> str:
     """A value of a chart unit, e.g. ``$0.33``, ``0,33 $``, ``48%``, ``1,234``.
 
-    Without ``decimals``: dollars have two, three below ten cents; ratios are whole
+    Without ``decimals``: dollars have two, three below ten cents an hour; ratios are whole
     percents; an index has one; counts none.
     """
     if unit == "usd_per_hour":
         digits = decimals if decimals is not None else (2 if abs(value) >= 0.0995 or not value else 3)
         return _apply(locale, "usd", value, digits)
+    if unit == "usd_per_day":
+        return _apply(locale, "usd", value, 2 if decimals is None else decimals)
     if unit == "ratio":
         return _apply(locale, "percent", value, decimals or 0)
     if unit == "index":

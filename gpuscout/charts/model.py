@@ -15,7 +15,7 @@ from typing import Literal
 
 from gpuscout.charts.formatting import resolve_locale, resolve_zone
 
-Unit = Literal["usd_per_hour", "ratio", "index", "count"]
+Unit = Literal["usd_per_hour", "usd_per_day", "ratio", "index", "count"]
 ImageFormat = Literal["webp", "png"]
 
 #: Bump when the look changes, so that stored images and ETags of the old look expire.
@@ -26,7 +26,7 @@ MAX_POINTS = 2000
 MAX_TEXT = 200
 MAX_VALUE = 1e12
 
-_UNITS: tuple[Unit, ...] = ("usd_per_hour", "ratio", "index", "count")
+_UNITS: tuple[Unit, ...] = ("usd_per_hour", "usd_per_day", "ratio", "index", "count")
 _FORMATS: tuple[ImageFormat, ...] = ("webp", "png")
 
 Values = tuple[float | None, ...]

@@ -24,7 +24,7 @@ def at(year: int, month: int, day: int, hour: int = 0, zone: ZoneInfo | None = N
 @given(
     low=st.floats(0, 1e6),
     spread=st.floats(0, 1e6),
-    unit=st.sampled_from(["usd_per_hour", "ratio", "index", "count"]),
+    unit=st.sampled_from(["usd_per_hour", "usd_per_day", "ratio", "index", "count"]),
     most=st.integers(2, 5),
 )
 def test_value_axis_holds_the_values_and_few_round_ticks(low: float, spread: float, unit: str, most: int) -> None:
@@ -60,6 +60,8 @@ def test_ratio_stays_inside_of_zero_and_one() -> None:
         (1234.5, "usd_per_hour", "de", "1.234,50 $"),
         (-0.0001, "usd_per_hour", "en-US", "$0.000"),
         (0.0, "usd_per_hour", "en-US", "$0.00"),
+        (1.915, "usd_per_day", "en-US", "$1.92"),
+        (-0.085, "usd_per_day", "de", "-0,09 $"),
         (0.4817, "ratio", "en-US", "48%"),
         (0.4817, "ratio", "de", "48 %"),
         (104.25, "index", "de", "104,2"),
