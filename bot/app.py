@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from bot.feed_role import FEED_BACKOFF, feed_handlers, feed_schedule
 from bot.handlers import delivery_handlers, market_handlers
 from bot.keys import derive, secret_ring
 from bot.operations import ProcessOperations, StateBlocklist, database_ready, schema_ready
@@ -48,7 +49,10 @@ from storage.servers import ServerStore
 from storage.usage import UsageStore
 
 if TYPE_CHECKING:
+    import discord
+
     from bot.client import ScoutBot
+    from gpuscout.delivery.discord_channel import ChannelPosts
     from gpuscout.delivery.ports import DirectMessages
 
 log = structlog.get_logger(__name__)
@@ -89,8 +93,8 @@ class App:
         self.worker: Worker | None = None
         self.bot: ScoutBot | None = None
         self.web_port: int | None = None
-        self._sender: DirectMessages | None = None
-        self._sender_lock = asyncio.Lock()
+        self._client: discord.Client | None = None
+        self._client_lock = asyncio.Lock()
         self._closers: list[tuple[str, Callable[[], Awaitable[None]]]] = []
 
     # --- the run ---
@@ -177,10 +181,11 @@ class App:
             handlers |= market_handlers(self.parts, ingest, make_trends(self.parts), self._measure)
         if "worker" in self.roles:
             handlers |= delivery_handlers(self.parts, self._direct_messages)
+            handlers |= feed_handlers(self.parts, self.market, self.charts, self._channel_posts, self._wake)
         if self.settings.embedded:
             # No other process can hold a job: what runs in the table died with the last one.
             await self.parts.jobs.release_all()
-        self.worker = Worker(self.parts.db, self.parts.jobs, handlers, clock=self.parts.clock)
+        self.worker = Worker(self.parts.db, self.parts.jobs, handlers, backoff=FEED_BACKOFF, clock=self.parts.clock)
         self.worker.start()
         self._later("worker", self.worker.stop)
         if "ingest" in self.roles:
@@ -193,10 +198,15 @@ class App:
                 trends_every=timedelta(seconds=self.settings.trend_interval_seconds),
                 shared=not self.settings.embedded,
                 on_job=self.worker.wake,
+                also=feed_schedule(self.parts),
                 clock=self.parts.clock,
             )
             await self.scheduler.start()
             self._later("scheduler", self.scheduler.stop)
+
+    def _wake(self) -> None:
+        if self.worker is not None:
+            self.worker.wake()
 
     async def _announce(self, version: int) -> None:
         await self.market.refresh()
@@ -258,17 +268,29 @@ class App:
     def _next_poll(self) -> timedelta | None:
         return self.scheduler.next_poll_in() if self.scheduler is not None else None
 
-    async def _direct_messages(self) -> DirectMessages | None:
-        """The DM sender: over the bot's client where the bot runs here, else over a REST-only one."""
-        token = self.settings.discord_token
-        if token is None:
+    async def _discord(self) -> discord.Client | None:
+        """Discord's REST API: over the bot's client where the bot runs here, else over one without a gateway."""
+        if self.settings.discord_token is None:
             return None
-        async with self._sender_lock:
-            if self._sender is None:
-                from bot.dm_role import open_sender
+        async with self._client_lock:
+            if self._client is None:
+                from bot.dm_role import open_client
 
-                self._sender = await open_sender(self.settings, self.parts.state, self.bot, self._later)
-            return self._sender
+                self._client = await open_client(self.settings, self.bot, self._later)
+            return self._client
+
+    async def _direct_messages(self) -> DirectMessages | None:
+        from gpuscout.delivery.discord_dm import DiscordDirectMessages
+
+        client = await self._discord()
+        owners = self.settings.discord_owner_ids
+        return None if client is None else DiscordDirectMessages(client, self.parts.state, owners)
+
+    async def _channel_posts(self) -> ChannelPosts | None:
+        from gpuscout.delivery.discord_channel import DiscordChannelPosts
+
+        client = await self._discord()
+        return None if client is None else DiscordChannelPosts(client)
 
 
 async def make_bot(

@@ -1,4 +1,4 @@
-"""The DM sender of a process: over its bot's client, or over a client of its own without a gateway."""
+"""How a process sends to Discord: over its bot's client, or over a client of its own without a gateway."""
 
 from __future__ import annotations
 
@@ -11,9 +11,7 @@ import discord
 
 from bot.endpoints import use_endpoints
 from config.settings import Settings
-from gpuscout.delivery.discord_dm import DiscordDirectMessages
 from gpuscout.delivery.ports import DeliveryFailed
-from storage.state import AppState
 
 if TYPE_CHECKING:
     from bot.client import ScoutBot
@@ -22,13 +20,10 @@ READY_SECONDS = 20.0
 """How long a message waits for a log-in before it goes back into the queue."""
 
 
-async def open_sender(
-    settings: Settings,
-    state: AppState,
-    bot: ScoutBot | None,
-    later: Callable[[str, Callable[[], Awaitable[None]]], None],
-) -> DiscordDirectMessages:
-    """The sender.
+async def open_client(
+    settings: Settings, bot: ScoutBot | None, later: Callable[[str, Callable[[], Awaitable[None]]], None]
+) -> discord.Client:
+    """A client that may call Discord's REST API.
 
     Args:
         bot: the process's bot, when it runs one.
@@ -67,5 +62,5 @@ async def open_sender(
             if isinstance(error, OSError | aiohttp.ClientError):  # TimeoutError is an OSError
                 raise DeliveryFailed(f"Discord cannot be reached ({type(error).__name__})") from error
             raise
-        later("dm client", client.close)
-    return DiscordDirectMessages(client, state, settings.discord_owner_ids)
+        later("rest client", client.close)
+    return client

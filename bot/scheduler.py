@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -41,6 +41,7 @@ class Scheduler:
 
     Args:
         shared: True when other processes may schedule too (then the lease decides who does).
+        also: further kinds of jobs and their intervals; each kind is a concurrency key of its own.
         on_job: called after a job was inserted (wakes this process's worker).
         renew: seconds between looks at the lease and the clock.
     """
@@ -56,6 +57,7 @@ class Scheduler:
         trends_every: timedelta,
         shared: bool,
         on_job: Callable[[], None],
+        also: Mapping[str, timedelta] | None = None,
         renew: float = RENEW_SECONDS,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
@@ -63,7 +65,8 @@ class Scheduler:
         self._jobs = jobs
         self._leases = leases
         self._store = store
-        self._every = {INGEST_JOB: ingest_every, TRENDS_JOB: trends_every}
+        self._also = dict(also or {})
+        self._every = {INGEST_JOB: ingest_every, TRENDS_JOB: trends_every, **self._also}
         self._shared = shared
         self._on_job = on_job
         self._clock = clock
@@ -212,7 +215,7 @@ class Scheduler:
                     kind,
                     {},
                     dedupe_key=f"{kind}:{at:%Y-%m-%dT%H:%M:%S}",
-                    concurrency_key=MARKET_WORK,
+                    concurrency_key=kind if kind in self._also else MARKET_WORK,
                     max_attempts=3,
                 )
         except LeaseLost:

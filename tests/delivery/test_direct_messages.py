@@ -11,7 +11,7 @@ import discord
 import pytest
 from discord.http import Route
 
-from bot.dm_role import open_sender
+from bot.dm_role import open_client
 from bot.handlers import delivery_handlers
 from bot.parts import Parts, open_parts
 from bot.worker import JobFailed, JobRun
@@ -22,6 +22,7 @@ from gpuscout.delivery.ports import DeliveryFailed
 from gpuscout.market.ingest import NOTICE_JOB
 from sandbox.discord.models import User
 from sandbox.discord.server import SandboxDiscord
+from storage.state import AppState
 
 OUTAGE = {
     "notice": "outage",
@@ -29,6 +30,10 @@ OUTAGE = {
     "problem": "v1: **bold** @everyone <@1> [here](https://evil.example)",
     "since": "2026-11-24T20:00:00+00:00",
 }
+
+
+async def open_sender(settings: Settings, state: AppState, bot: Any, later: Any) -> DiscordDirectMessages:
+    return DiscordDirectMessages(await open_client(settings, bot, later), state, settings.discord_owner_ids)
 
 
 @dataclass
