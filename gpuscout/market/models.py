@@ -196,6 +196,8 @@ class HistoryPoint(NamedTuple):
     """Utilization as sources that count no GPUs report it."""
     source_id: int | None = None
     """Key of :attr:`History.sources`: the source of most of the point's quotes."""
+    demand: float | None = None
+    """0 to 100 (docs/methodology.md, "Demand")."""
 
     @property
     def utilization(self) -> float | None:
