@@ -10,6 +10,7 @@ from config.catalogue import GpuCatalogue
 from config.platforms import PlatformCatalogue
 from config.settings import Settings
 from gpuscout.market.fallback import Cycle, GuardedIngest, WholeMarket
+from gpuscout.market.first_history import FirstHistory, WithHistory
 from gpuscout.market.ingest import Ingest
 from gpuscout.market.reader import MarketReader
 from gpuscout.market.sources.base import MarketSource
@@ -34,6 +35,7 @@ MARKET_CHANNEL = "market"
 """Fan-out channel on which a new data version is announced."""
 
 Clock = Callable[[], datetime]
+OnStored = Callable[[int], Awaitable[None]]
 
 
 def utc_now() -> datetime:
@@ -132,23 +134,46 @@ def breaker_state(client: ResilientClient) -> str:
     return BreakerState.CLOSED.value
 
 
-def make_ingest(
-    parts: Parts, client: ResilientClient, on_stored: Callable[[int], Awaitable[None]] | None = None
-) -> Ingest:
-    """The ingest of 500.farm in the dialect of the settings."""
+def make_farm_source(parts: Parts, client: ResilientClient) -> FarmSource | ExporterSource | SpecifiedSource:
+    """500.farm in the dialect of the settings."""
     exporter = ExporterSource(client, parts.settings.market_source)
     specified = SpecifiedSource(client, parts.platforms, parts.settings.market_source)
-    source: MarketSource = FarmSource(exporter, specified, parts.state)
-    if parts.settings.farm_dialect != "auto":
-        source = specified if parts.settings.farm_dialect == "specified" else exporter
-    return _ingest(parts, source, client, on_stored, kin=(parts.settings.vast_source,))
+    match parts.settings.farm_dialect:
+        case "exporter":
+            return exporter
+        case "specified":
+            return specified
+        case "auto":
+            return FarmSource(exporter, specified, parts.state)
+
+
+def make_farm_cycle(
+    parts: Parts, client: ResilientClient, on_stored: OnStored | None = None, *, guarded: Ingest | None = None
+) -> Cycle:
+    """One cycle of 500.farm and, once, the history that it remembers.
+
+    Args:
+        guarded: the ingest that steps in while 500.farm is sick.
+    """
+    source = make_farm_source(parts, client)
+    ingest = _ingest(parts, source, client, on_stored, kin=(parts.settings.vast_source,))
+    cycle: Cycle = ingest
+    if guarded is not None:
+        every = parts.settings.market_compare_every
+        cycle = GuardedIngest(ingest, guarded, parts.store, parts.state, compare_every=every)
+
+    def historian() -> SpecifiedSource | None:
+        found = source.history_source if isinstance(source, FarmSource) else source
+        return found if isinstance(found, SpecifiedSource) else None
+
+    return WithHistory(cycle, FirstHistory(historian, parts.store, parts.state, parts.gpus, clock=parts.clock))
 
 
 def _ingest(
     parts: Parts,
     source: MarketSource,
     client: ResilientClient,
-    on_stored: Callable[[int], Awaitable[None]] | None,
+    on_stored: OnStored | None,
     kin: Sequence[str],
 ) -> Ingest:
     return Ingest(
@@ -182,9 +207,7 @@ def make_vast_client(
     )
 
 
-def make_vast_ingest(
-    parts: Parts, client: ResilientClient, on_stored: Callable[[int], Awaitable[None]] | None = None
-) -> Ingest:
+def make_vast_ingest(parts: Parts, client: ResilientClient, on_stored: OnStored | None = None) -> Ingest:
     """The ingest of Vast.ai itself, into the same series as 500.farm's exporter."""
     source = WholeMarket(VastSource(client, parts.settings.vast_source), parts.store)
     return _ingest(parts, source, client, on_stored, kin=(parts.settings.market_source,))
@@ -194,15 +217,14 @@ def make_cycle(
     parts: Parts,
     health: HealthBoard | None = None,
     metrics: MetricsHook | None = None,
-    on_stored: Callable[[int], Awaitable[None]] | None = None,
+    on_stored: OnStored | None = None,
 ) -> Cycle:
     """What one ingest cycle does: 500.farm, with Vast.ai itself behind it unless the settings say otherwise."""
     settings = parts.settings
-    farm = make_ingest(parts, make_farm_client(settings, health, metrics), on_stored)
-    if settings.market_fallback == "off":
-        return farm
-    vast = make_vast_ingest(parts, make_vast_client(settings, health, metrics), on_stored)
-    return GuardedIngest(farm, vast, parts.store, parts.state, compare_every=settings.market_compare_every)
+    vast = None
+    if settings.market_fallback == "vast":
+        vast = make_vast_ingest(parts, make_vast_client(settings, health, metrics), on_stored)
+    return make_farm_cycle(parts, make_farm_client(settings, health, metrics), on_stored, guarded=vast)
 
 
 def make_trends(parts: Parts) -> Trends:

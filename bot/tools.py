@@ -13,16 +13,19 @@ from bot.parts import (
     Parts,
     make_cycle,
     make_farm_client,
-    make_ingest,
+    make_farm_cycle,
     make_vast_client,
     make_vast_ingest,
     open_parts,
 )
-from config.logging import redact_text
+from config.logging import redact_value
 from config.settings import Settings
 from gpuscout.market.fallback import Cycle
 from gpuscout.market.watch import load_statuses
 from storage import migrate
+
+_VISIBLE = {code: f"\\x{code:02x}" for code in (*range(0x20), 0x7F, *range(0x80, 0xA0)) if code != 0x0A}
+"""Control characters as text: what a job was told by others must not steer the operator's terminal."""
 
 
 @asynccontextmanager
@@ -41,7 +44,7 @@ async def ingest_once(settings: Settings, source: str | None) -> int:
     """One cycle now; prints read, rejected with reasons, stored and seconds."""
     makers: dict[str | None, Callable[[Parts], Cycle]] = {
         None: make_cycle,
-        settings.market_source: lambda parts: make_ingest(parts, make_farm_client(settings)),
+        settings.market_source: lambda parts: make_farm_cycle(parts, make_farm_client(settings)),
         settings.vast_source: lambda parts: make_vast_ingest(parts, make_vast_client(settings)),
     }
     if source not in makers:
@@ -133,7 +136,8 @@ async def list_dead_letters(settings: Settings, limit: int) -> int:
         dead = await parts.jobs.list_dead(limit)
     for job in dead:
         at = job.finished_at or job.created_at
-        typer.echo(f"{job.id}  {at:%Y-%m-%d %H:%M}  {job.kind}  after {job.attempts} tries: {job.last_error or '-'}")
+        reason = " ".join((job.last_error or "-").split()).translate(_VISIBLE)
+        typer.echo(f"{job.id}  {at:%Y-%m-%d %H:%M}  {job.kind}  after {job.attempts} tries: {reason}")
     if not dead:
         typer.echo("no dead letters")
     return 0
@@ -156,7 +160,7 @@ async def show_dead_letter(settings: Settings, job_id: int) -> int:
         "last error": job.last_error,
         "payload": dict(job.payload),
     }
-    typer.echo(redact_text(json.dumps(fields, indent=2, ensure_ascii=False)))
+    typer.echo(json.dumps(redact_value(fields), indent=2, ensure_ascii=False).translate(_VISIBLE))
     return 0
 
 
