@@ -29,10 +29,11 @@ DRAWN_CHARTS: Final = 64
 
 @dataclass(frozen=True, slots=True)
 class DrawnChart:
-    """A chart ready to send."""
+    """A chart ready to send; ``lines`` are the keys of its series in the order of their colours."""
 
     file: ChartFile
     data: bytes
+    lines: tuple[str, ...] = ()
 
     def upload(self) -> discord.File:
         """A fresh upload: discord.py uses each one up."""
@@ -67,7 +68,8 @@ class ChartBook:
             log.warning("card_without_chart", chart=name, exc_info=True)
             return None
         stem = re.sub(r"[^a-z0-9-]+", "-", name.lower())[:80].strip("-")
-        drawn = DrawnChart(ChartFile(f"{stem}.{image.extension}", alt_text(spec)), image.data)
+        lines = tuple(series.key for panel in spec.panels for series in panel.series)
+        drawn = DrawnChart(ChartFile(f"{stem}.{image.extension}", alt_text(spec)), image.data, lines)
         self._drawn[key] = drawn
         if len(self._drawn) > DRAWN_CHARTS:
             self._drawn.popitem(last=False)

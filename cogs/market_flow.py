@@ -6,6 +6,7 @@ from typing import Final
 
 import discord
 
+from cogs.facts import market_facts
 from cogs.preferences import preferences_of
 from cogs.price_flow import PriceFlow
 from cogs.replies import PATIENT, Place, Reply, text_of
@@ -17,8 +18,6 @@ from gpuscout.cards.market_card import market_card, market_embed
 from gpuscout.cards.market_state import MarketState
 from gpuscout.cards.market_text import MarketFacts
 from gpuscout.cards.state import DEFAULT_RANGE, BadState
-from gpuscout.market.earnings import DEFAULT_TARIFF
-from gpuscout.market.models import freshness
 from gpuscout.market.overview import Overview
 
 _SETTINGS: Final = "settings"
@@ -78,18 +77,5 @@ class MarketFlow:
         )
 
     def _facts(self, overview: Overview, tariff: float | None, settings: str) -> MarketFacts:
-        services = self.services
-        now = services.clock()
-        origins = [services.platforms.source(slug) for slug in overview.sources]
-        return MarketFacts(
-            now=now,
-            freshness=freshness(overview.newest, now, services.market.freshness_interval()),
-            tariff=DEFAULT_TARIFF if tariff is None else tariff,
-            own_tariff=tariff is not None,
-            settings=settings,
-            platform_name=services.platform_name,
-            sources=[services.source_link(slug) for slug in overview.sources],
-            methodology=services.methodology_url,
-            one_place=len({line.key.platform for line in overview.lines}) < 2,
-            simulated=services.settings.simulated or any(origin.simulated for origin in origins if origin is not None),
-        )
+        one_place = len({line.key.platform for line in overview.lines}) < 2
+        return market_facts(self.services, overview.newest, overview.sources, tariff, settings, one_place=one_place)

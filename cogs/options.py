@@ -39,10 +39,10 @@ Interaction = discord.Interaction[Any]
 
 async def listed_gpus(services: Services) -> list[tuple[str, str, int]]:
     """(slug, name, GPUs listed) of models with quotes, largest first; empty when the market cannot tell in time."""
-    return await _or_nothing(services.market.known_gpus())
+    return await or_nothing(services.market.known_gpus())
 
 
-async def _or_nothing(work: Awaitable[Sequence[T]]) -> list[T]:
+async def or_nothing(work: Awaitable[Sequence[T]]) -> list[T]:
     """What the market knows, or nothing: completion goes on from the catalogues, which are in memory."""
     try:
         async with asyncio.timeout(_PATIENCE):
@@ -155,7 +155,7 @@ class PlatformOption(app_commands.Transformer):
 
     async def autocomplete(self, interaction: Interaction, value: Any, /) -> list[Any]:
         services = seam(interaction.client).services
-        with_quotes = set(await _or_nothing(services.market.platforms()))
+        with_quotes = set(await or_nothing(services.market.platforms()))
         found = services.platforms.search(str(value), limit=100)
         if with_quotes:
             found = [platform for platform in found if platform.slug in with_quotes] or found
@@ -171,7 +171,7 @@ class RegionOption(app_commands.Transformer):
     async def autocomplete(self, interaction: Interaction, value: Any, /) -> list[Any]:
         t = text_of(interaction)
         typed = str(value).strip().casefold()
-        known = await _or_nothing(seam(interaction.client).services.market.regions())
+        known = await or_nothing(seam(interaction.client).services.market.regions())
         regions = [GLOBAL, *(region for region in known if region != GLOBAL)]
         named = [(t("Worldwide") if region == GLOBAL else region, region) for region in regions]
         return [

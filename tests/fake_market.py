@@ -354,6 +354,7 @@ def history_points(base: Quote, start: datetime, end: datetime, step: timedelta)
                     available_price=price * 1.04,
                     rented=use * base.all.count,
                     total=float(base.all.count),
+                    demand=100 * use,
                 )
             )
         at += step

@@ -41,7 +41,7 @@ def data_card(
     if not rows:
         container.add_item(ui.TextDisplay(t("Nothing is stored for this series: raw rows are kept for some days.")))
     else:
-        container.add_item(ui.TextDisplay(_table(rows, t)))
+        container.add_item(ui.TextDisplay(f"{rows_table(rows, t)}\n-# {rows_legend(rows, t)}"))
         container.add_item(ui.TextDisplay(_newest(rows[0], source_name, source_url, t)))
     container.add_item(ui.TextDisplay("-# " + link(t("How these figures are made"), methodology)))
     card = Card()
@@ -49,7 +49,7 @@ def data_card(
     return card
 
 
-def _table(rows: Sequence[Quote], t: Text) -> str:
+def rows_table(rows: Sequence[Quote], t: Text) -> str:
     """One line a row under its day, 27 characters wide: it fits a phone."""
     digits = words.decimals(quote.price for quote in rows)
     cells = [[t("seen"), t("read"), "$/h", t("rented")]]
@@ -71,12 +71,17 @@ def _table(rows: Sequence[Quote], t: Text) -> str:
             day = quote.at.astimezone(UTC).date()
             lines.append(day.isoformat())
         lines.append(line)
+    return code_block(lines)
+
+
+def rows_legend(rows: Sequence[Quote], t: Text) -> str:
+    """What the columns and marks of :func:`rows_table` mean."""
     legend = [t("seen by the source and read by me, UTC · rented/all GPUs")]
     if any(q.outlier for q in rows):
         legend.append(t("! outlier, left out of medians"))
     if any(q.thin and not q.outlier for q in rows):
         legend.append(t("~ thin sample"))
-    return code_block(lines) + "\n-# " + " · ".join(legend)
+    return " · ".join(legend)
 
 
 def _newest(quote: Quote, source_name: str, source_url: str | None, t: Text) -> str:
