@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from discord.ext import commands
 
-from cogs import about, help, market, pricing, settings, status, watchlist
+from cogs import about, compare, help, market, pricing, settings, status, watchlist
+from cogs.compare_flow import CompareFlow
 from cogs.drawn import ChartBook
 from cogs.market_flow import MarketFlow
 from cogs.price_flow import PriceFlow
@@ -16,6 +17,7 @@ async def load_all(bot: commands.AutoShardedBot, services: Services) -> None:
     book = ChartBook(services)
     prices = PriceFlow(services, book)
     await pricing.register(bot, prices)
+    await compare.register(bot, CompareFlow(services, book))
     await market.register(bot, MarketFlow(services, prices))
     for room in (watchlist, settings, status, help, about):
         await room.register(bot, services)
