@@ -8,7 +8,7 @@ import pytest
 
 from sandbox.discord import Actor
 from sandbox.discord.actor import components
-from tests.e2e.harness import Product, Web, World, is_chart, is_private, pressed, until, words
+from tests.e2e.harness import Product, Web, World, code_of, command, is_chart, is_private, pressed, until, words
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("e2e-price")]
 
@@ -123,6 +123,20 @@ async def test_the_web_shows_the_same_figures(world: World, product: Product, si
     status, kind, data = await site.bytes("/chart/rtx-4090.png?range=24h")
     assert (status, kind, data[:4]) == (200, "image/png", b"\x89PNG")
     assert await site.metric("command_duration_seconds_count", command="price", outcome="ok")
+
+
+async def test_the_command_line_beside_the_running_process(world: World, product: Product, site: Web) -> None:
+    world.farm.publisher.set_documents({})  # a new publication, so that there is something to store
+    done = await command(product.environment, product.folder, "ingest")
+    assert code_of(done) == 0, done.lines
+    newest = max(quote["as_of"] for quote in (await site.get("/api/v1/prices"))[1]["quotes"])
+    count = len(product.events("ingest_done"))
+    await product.said("ingest_done", count=count + 1)
+
+    async def newer() -> bool:
+        return max(quote["as_of"] for quote in (await site.get("/api/v1/prices"))[1]["quotes"]) > newest
+
+    await until(newer, "the running process goes on")
 
 
 async def test_old_cards_work_after_a_restart(world: World, product: Product) -> None:
