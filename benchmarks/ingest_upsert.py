@@ -15,9 +15,11 @@ import asyncio
 import json
 import sqlite3
 import statistics
+import tempfile
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from pathlib import Path
 from typing import Any, Protocol
 
 import asyncpg
@@ -27,7 +29,6 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from benchmarks.market_fixture import (
     POLL_ROWS,
     SOURCE,
-    PollSource,
     fill_quotes,
     poll,
     postgres_databases,
@@ -36,18 +37,20 @@ from benchmarks.market_fixture import (
     sqlite_databases,
 )
 from benchmarks.measure import emit, in_turns, median_ratio, percentile, say
-from config.catalogue import GpuCatalogue
+from bot.parts import make_farm_client, open_parts
+from config.settings import Settings
 from gpuscout.market.ingest import ROLLUP_JOB, Ingest
 from gpuscout.market.models import METHOD_VERSION, SeriesKey
 from gpuscout.market.normalise import NormalisedDocument
+from gpuscout.market.reader import VERSION_NAME
 from gpuscout.market.rollup import HOUR
 from gpuscout.market.rows import values_of
+from gpuscout.market.sources.exporter import ExporterSource
 from gpuscout.market.trends import MARKET_WORK
 from gpuscout.market.watch import FeedState, Verdict, WatchState, observe
 from storage import tables as t
 from storage.engine import Database
-from storage.jobs import JobStore
-from storage.market import QUOTE_VALUE_COLUMNS, MarketStore
+from storage.market import QUOTE_VALUE_COLUMNS
 from storage.state import AppState
 from tests.services import ServiceMissing, running_postgres
 
@@ -74,10 +77,11 @@ class Writer(Protocol):
 class Ours:
     """The product's write path."""
 
-    def __init__(self, url: str) -> None:
-        self.db = Database(url)
-        self.state = AppState(self.db)
-        self.ingest = Ingest(PollSource(), MarketStore(self.db), self.state, JobStore(self.db), GpuCatalogue.load())
+    def __init__(self, url: str, folder: Path) -> None:
+        settings = Settings(_env_file=None, database_url=url, data_dir=folder, market_source=SOURCE)
+        self.parts = parts = open_parts(settings)
+        source = ExporterSource(make_farm_client(settings), SOURCE)
+        self.ingest = Ingest(source, parts.store, parts.state, parts.jobs, parts.gpus)
         self.verdicts: dict[datetime, Verdict] = {}
 
     def judge(self, documents: Iterable[NormalisedDocument]) -> None:
@@ -93,8 +97,9 @@ class Ours:
         await self.ingest._commit([document], self.verdicts[document.document.source_time])
 
     async def close(self) -> None:
-        """Close the database."""
-        await self.db.close()
+        """Close the source, which was never asked, and the database."""
+        await self.ingest.source.aclose()
+        await self.parts.aclose()
 
 
 def rows_of(document: NormalisedDocument) -> tuple[int, Row, Row, Row]:
@@ -145,7 +150,7 @@ class Core:
                 self.quotes,
                 [{**head, "series_id": self.ids[q.key], **values_of(q)._asdict()} for q in document.quotes],
             )
-            await conn.execute(self.version, {"name": "market", "version": 1})
+            await conn.execute(self.version, {"name": VERSION_NAME, "version": 1})
             await conn.execute(self.state, state)
             await conn.execute(self.job, job)
 
@@ -191,7 +196,7 @@ class SqliteDriver:
             insert(t.quote, QUOTE_COLUMNS, "ON CONFLICT DO NOTHING"),
             [(ts, 1, update_id, self.ids[quote.key], *values_of(quote)) for quote in document.quotes],
         )
-        conn.execute(insert(t.data_version, ["name", "version"], VERSION_TAIL), ("market", 1))
+        conn.execute(insert(t.data_version, ["name", "version"], VERSION_TAIL), (VERSION_NAME, 1))
         conn.execute(insert(t.app_state, list(state), STATE_TAIL), tuple(state.values()))
         conn.execute(insert(t.job, list(job), JOB_TAIL), tuple(job.values()))
         conn.execute("COMMIT")
@@ -240,7 +245,7 @@ class PostgresDriver:
                 insert(t.quote, QUOTE_COLUMNS, "ON CONFLICT DO NOTHING"),
                 [(ts, 1, update_id, self.ids[quote.key], *values_of(quote)) for quote in document.quotes],
             )
-            await self.conn.execute(insert(t.data_version, ["name", "version"], VERSION_TAIL), "market", 1)
+            await self.conn.execute(insert(t.data_version, ["name", "version"], VERSION_TAIL), VERSION_NAME, 1)
             await self.conn.execute(insert(t.app_state, list(state), STATE_TAIL), *state.values())
             await self.conn.execute(insert(t.job, list(job), JOB_TAIL), *job.values())
 
@@ -298,7 +303,8 @@ async def _check_equal(urls: Mapping[str, str]) -> None:
                     len((await conn.execute(select(*table.primary_key.columns))).all())
                     for table in (t.quote, t.market_update, t.job)
                 ]
-                version = (await conn.execute(select(t.data_version.c.version))).scalar_one()
+                named = select(t.data_version.c.version).where(t.data_version.c.name == VERSION_NAME)
+                version = (await conn.execute(named)).scalar_one()
                 seen[name].append(version)
         finally:
             await db.close()
@@ -306,7 +312,7 @@ async def _check_equal(urls: Mapping[str, str]) -> None:
         raise AssertionError(f"the ways stored different rows: {seen}")
 
 
-async def run(quick: bool) -> None:
+async def run(quick: bool, folder: Path) -> None:
     """Both databases."""
     rounds, days = (20, 1) if quick else (300, 14)
     begin = [FIRST + n * INTERVAL for n in range(days * 96)]
@@ -321,7 +327,7 @@ async def run(quick: bool) -> None:
     async with sqlite_databases(names, fill) as urls:
         ids = await _series_ids(urls["core"])
         writers: dict[str, Writer] = {
-            "ours": Ours(urls["ours"]),
+            "ours": Ours(urls["ours"], folder),
             "core": Core(urls["core"], ids),
             "driver": SqliteDriver(urls["driver"], ids),
         }
@@ -335,7 +341,7 @@ async def run(quick: bool) -> None:
             async with postgres_databases(server, names, fill) as urls:
                 ids = await _series_ids(urls["core"])
                 writers = {
-                    "ours": Ours(urls["ours"]),
+                    "ours": Ours(urls["ours"], folder),
                     "core": Core(urls["core"], ids),
                     "driver": await PostgresDriver.connect(urls["driver"], ids),
                 }
@@ -349,4 +355,5 @@ async def run(quick: bool) -> None:
 
 def main(quick: bool = False) -> None:
     """Runs all and prints JSON lines; ``quick`` measures less often on a smaller table."""
-    asyncio.run(run(quick))
+    with tempfile.TemporaryDirectory(prefix="gpuscout-bench-") as folder:
+        asyncio.run(run(quick, Path(folder)))

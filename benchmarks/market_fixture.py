@@ -30,23 +30,6 @@ _SEGMENTS = ("any", "dc-1-3", "dc-4-7", "dc-8+", "home-1-3")
 _POLLS_A_WRITE = 20
 
 
-class PollSource:
-    """A source that is never asked: the benchmark hands its documents over itself."""
-
-    name = SOURCE
-    platform = "vast"
-
-    async def fetch(self, now: datetime) -> FetchResult:
-        """Nothing."""
-        return FetchResult()
-
-    def forget(self) -> None:
-        """Nothing to ask for again."""
-
-    async def aclose(self) -> None:
-        """Nothing to close."""
-
-
 def series_keys() -> list[SeriesKey]:
     """The 500 series of a poll: 100 models in five segments."""
     return [SeriesKey("vast", f"model-{i:03}", segment=segment) for i in range(_MODELS) for segment in _SEGMENTS]
