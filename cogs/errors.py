@@ -17,6 +17,7 @@ from discord.ext import commands
 from config.i18n import Text
 from gpuscout.accounts.members import BadSetting
 from gpuscout.cards.kit import plain, relative
+from gpuscout.cards.server_card import permission_names
 from gpuscout.cards.state import BadState
 from gpuscout.market.models import GLOBAL, MarketUnavailable, UnknownSeries
 
@@ -107,6 +108,56 @@ class ListFull(Refusal):
             "Your watchlist is full: it holds {limit} GPUs; take one off with {remove} first.",
             limit=self.limit,
             remove=mention("watchlist remove"),
+        )
+
+
+class FeedNeedsChannel(Refusal):
+    """A market feed without a channel."""
+
+    outcome = "bad_value"
+
+    def sentence(self, t: Text, mention: Mention) -> str:
+        return t("Choose the channel of the feed first, in {feed}.", feed=mention("server feed"))
+
+
+class CannotPost(Refusal):
+    """A channel in which the bot cannot post. ``missing`` are names of discord.py's permission flags."""
+
+    outcome = "forbidden"
+
+    def __init__(self, channel_id: int, missing: Sequence[str] = (), *, gone: bool = False) -> None:
+        self.channel_id, self.missing, self.gone = channel_id, tuple(missing), gone
+        super().__init__(f"channel {channel_id}: {'gone' if gone else ', '.join(missing) or 'refused'}")
+
+    def sentence(self, t: Text, mention: Mention) -> str:
+        channel = f"<#{self.channel_id}>"
+        if self.gone:
+            return t("The channel of the feed is gone; choose another one in {feed}.", feed=mention("server feed"))
+        if not self.missing:
+            return t("Discord does not let me post in {channel}; check my permissions there.", channel=channel)
+        names = permission_names(self.missing, t)
+        return t("I cannot post in {channel}: grant me {names} there, then test again.", channel=channel, names=names)
+
+
+class NotInRange(Refusal):
+    """A number of a form that is none, or too small or too large."""
+
+    outcome = "bad_value"
+
+    def __init__(self, field: str, low: int, high: int) -> None:
+        self.field, self.low, self.high = field, low, high
+        super().__init__(f"{field} not in {low} to {high}")
+
+    def sentence(self, t: Text, mention: Mention) -> str:
+        said = {
+            "hour": t("The hour must be a whole number from {low} to {high}.", low=self.low, high=self.high),
+            "threshold": t(
+                "The size of a move must be a number from {low} to {high} percent.", low=self.low, high=self.high
+            ),
+        }
+        return said.get(
+            self.field,
+            t("The number of posts must be a whole number from {low} to {high}.", low=self.low, high=self.high),
         )
 
 

@@ -16,6 +16,7 @@ from discord import app_commands
 from discord.ext import commands
 
 from cogs.errors import NoName, UnknownName
+from cogs.preferences import preferences_of
 from cogs.replies import text_of
 from cogs.services import Services
 from cogs.usage import seam
@@ -139,8 +140,9 @@ class GpuOption(app_commands.Transformer):
         if counts:  # what has prices first, the largest first while nothing is typed
             if typed.strip():
                 found.sort(key=lambda model: model.slug not in counts)
-            else:
-                found.sort(key=lambda model: -counts.get(model.slug, 0))
+            else:  # the server's own model before all
+                first = preferences_of(interaction).server.gpu
+                found.sort(key=lambda model: (model.slug != first, -counts.get(model.slug, 0)))
         return [
             app_commands.Choice(name=_gpu_label(model, counts.get(model.slug), t), value=model.slug[:_LONGEST])
             for model in found[:CHOICES]
