@@ -12,6 +12,7 @@ import typer
 
 from bot.keys import secret_ring
 from bot.parts import make_farm_client
+from config.currencies import Currencies
 from config.logging import redact_text
 from config.settings import Settings
 from gpuscout.market.sources.base import WrongShape
@@ -120,6 +121,22 @@ async def _roles(settings: Settings) -> Finding:
     return Finding("roles", "ok", "may run in several processes (--roles)")
 
 
+async def _legal(settings: Settings) -> Finding:
+    """The pages that the Developer Portal asks for, and who stands on them."""
+    pages = f"{settings.public_url}/privacy and {settings.public_url}/terms"
+    if settings.operator_contact is None:
+        return Finding("privacy", "warn", f"OPERATOR_CONTACT is not set: {pages} name nobody whom members could ask")
+    return Finding("privacy", "ok", f"for the Developer Portal: {pages}")
+
+
+async def _currencies(settings: Settings) -> Finding:
+    if settings.currencies_file is None:
+        return Finding("currencies", "off", "CURRENCIES_FILE is not set: members see US dollars only")
+    known = await asyncio.to_thread(Currencies.load, settings.currencies_file)
+    rates = ", ".join(f"{code} of {rate.as_of}" for code, rate in sorted(known.rates.items())) or "none"
+    return Finding("currencies", "ok", f"rates written down in {settings.currencies_file}: {rates}")
+
+
 CHECKS: tuple[tuple[str, Callable[[Settings], Awaitable[Finding]]], ...] = (
     ("database", _database),
     ("redis", _redis),
@@ -127,6 +144,8 @@ CHECKS: tuple[tuple[str, Callable[[Settings], Awaitable[Finding]]], ...] = (
     ("roles", _roles),
     ("market source", _farm),
     ("discord", _discord),
+    ("privacy", _legal),
+    ("currencies", _currencies),
 )
 
 

@@ -45,6 +45,7 @@ class About(commands.Cog):
             started_at=self.services.started_at,
             sources=[self.services.source_link(name) for name in names],
             links=links,
+            legal=[(t("Privacy"), self.services.privacy_url), (t("Terms"), self.services.terms_url)],
             simulated=settings.simulated,
             t=t,
         )

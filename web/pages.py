@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import re
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -15,6 +16,8 @@ from urllib.parse import urlencode
 from aiohttp import web
 
 from config.i18n import translator_for
+from gpuscout.accounts.members import WATCHLIST_LIMIT
+from gpuscout.accounts.servers import ERASE_AFTER
 from gpuscout.market.models import GLOBAL, Freshness, Quote, freshness
 from web.problems import Problem
 from web.router import text_response
@@ -40,6 +43,7 @@ class Pages:
         self._services = services
         self._text = translator_for("en-US")
         self._market: tuple[tuple[int, int], bytes] | None = None
+        self._legal_pages: dict[str, bytes] = {}
 
     @cached_property
     def assets(self) -> dict[str, tuple[bytes, str, str]]:
@@ -84,6 +88,26 @@ class Pages:
         """``GET /methodology``."""
         body = await asyncio.to_thread(lambda: self._methodology)
         return text_response(request, body, "text/html", 300)
+
+    async def legal(self, request: web.Request) -> web.Response:
+        """``GET /privacy`` and ``GET /terms``."""
+        page = request.path.strip("/")
+        body = await asyncio.to_thread(self._legal, page)
+        return text_response(request, body, "text/html", 300)
+
+    def _legal(self, page: str) -> bytes:
+        if page not in self._legal_pages:
+            settings = self._services.settings
+            template = self._environment.get_template(f"{page}.html")
+            self._legal_pages[page] = template.render(
+                page=page,
+                contact=contact_of(settings.operator_contact),
+                support=settings.support_url,
+                raw_days=max(settings.raw_retention_hours, 48) // 24,
+                erase_days=ERASE_AFTER.days,
+                watchlist_limit=WATCHLIST_LIMIT,
+            ).encode()
+        return self._legal_pages[page]
 
     async def market(self, request: web.Request) -> web.Response:
         """``GET /``."""
@@ -150,6 +174,7 @@ class Pages:
         where = {"platform": key.platform, "region": key.region}
         stale = self._band(quote.at) is not Freshness.FRESH
         tags = [
+            (not quote.sized, "not counted", "The source says no number of GPUs"),
             (quote.thin, "thin", "Fewer than ten GPUs: little to go by"),
             (quote.outlier, "outlier", "Far off its own history"),
             (stale, "stale", "Older than one and a half polls"),
@@ -163,8 +188,8 @@ class Pages:
             "host_take": self._money(take),
             "utilization": t.percent(quote.utilization) if quote.utilization is not None else _NOTHING,
             "meter": round(quote.utilization, 3) if quote.utilization is not None else None,
-            "rented": t.number(quote.rented.count),
-            "listed": t.number(quote.all.count),
+            "rented": t.number(quote.rented.count) if quote.sized else _NOTHING,
+            "listed": t.number(quote.all.count) if quote.sized else _NOTHING,
             "iso": _iso(quote.at),
             "age": self._age(quote.at),
             "stale": stale,
@@ -202,6 +227,17 @@ class Pages:
         return _NOTHING if usd is None else self._text.money(usd)
 
 
+def contact_of(contact: str | None) -> dict[str, str | None]:
+    """The operator's contact as text with an address to follow: of an e-mail address or a link, else none."""
+    if contact is None:
+        return {"text": None, "href": None}
+    if re.fullmatch(r"https?://[^\s\"'<>]+", contact):
+        return {"text": contact, "href": contact}
+    if re.fullmatch(r"[^\s@\"'<>:/]+@[^\s@\"'<>:/]+", contact):
+        return {"text": contact, "href": f"mailto:{contact}"}
+    return {"text": contact, "href": None}
+
+
 def _iso(at: datetime) -> str:
     return at.isoformat(timespec="seconds").replace("+00:00", "Z")
 
@@ -211,4 +247,6 @@ def add_routes(app: web.Application, services: WebServices) -> None:
     pages = Pages(services)
     app.router.add_get("/", pages.market)
     app.router.add_get("/methodology", pages.methodology)
+    app.router.add_get("/privacy", pages.legal)
+    app.router.add_get("/terms", pages.legal)
     app.router.add_get("/static/{name}", pages.asset)

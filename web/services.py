@@ -106,7 +106,7 @@ class WebServices:
         """Note one use of a page or of the API; nothing about who asked is kept."""
         if route.startswith("/api/"):
             surface = "api"
-        elif route in ("/", "/methodology") or route.startswith("/chart/"):
+        elif route in ("/", "/methodology", "/privacy", "/terms") or route.startswith("/chart/"):
             surface = "web"
         else:
             return

@@ -16,10 +16,14 @@ def about_page(
     started_at: datetime,
     sources: Sequence[tuple[str, str | None]],
     links: Sequence[tuple[str, str]],
+    legal: Sequence[tuple[str, str]],
     simulated: bool,
     t: Text,
 ) -> Page:
-    """The page; *sources* are (name, address) of who the prices come from, *links* go onto buttons."""
+    """The page; *sources* are (name, address) of who the prices come from, *links* go onto buttons.
+
+    *legal* are privacy and terms, which stand in the text.
+    """
     about = [
         t("GPUScout tells people who host GPUs what their hardware should earn, where, and at what price."),
         f"**{t('Version')}** {plain(version, 40)} · **{t('Running')}** {t('since {when}', when=relative(started_at))}",
@@ -31,6 +35,7 @@ def about_page(
         f"**{t('Prices come from')}** {named}",
         t("Each card names its source, its age and its sample; nothing is estimated silently."),
     ]
+    credit.append(" · ".join(link(name, url) for name, url in legal))
     return Page(
         "GPUScout",
         ["\n".join(about), "\n".join(credit)],

@@ -30,7 +30,7 @@ async def test_the_pages_at_two_widths(services: WebServices) -> None:
                 said: list[str] = []
                 page.on("console", lambda message: said.append(message.text))  # noqa: B023 - read in this round
                 page.on("requestfailed", lambda request: said.append(request.url))  # noqa: B023
-                for path in ("/", "/methodology"):
+                for path in ("/", "/methodology", "/privacy", "/terms"):
                     response = await page.goto(f"http://127.0.0.1:{server.port}{path}")
                     assert response is not None and response.status == 200
                     assert await page.get_by_text("SIMULATED", exact=True).is_visible()
