@@ -101,7 +101,7 @@ Ratio = Annotated[float | None, Field(ge=0, le=1)]
 class SideOut(Out):
     """Prices of the rented or the available machines of a series, as the renter pays them."""
 
-    count: int = Field(description="GPUs.", ge=0)
+    count: int | None = Field(description="GPUs; null where the source does not count them.", ge=0)
     median: Usd
     p10: Usd
     p90: Usd
@@ -122,9 +122,9 @@ class QuoteOut(Out):
     price_p90: Usd
     rented: SideOut
     available: SideOut
-    utilization: Ratio = Field(description="Rented over all GPUs, 0 to 1.")
+    utilization: Ratio = Field(description="Rented over all GPUs, or as reported where they are not counted; 0 to 1.")
     demand: float | None = Field(description="0 to 100; see /methodology.", ge=0, le=100)
-    sample: int = Field(description="GPUs behind the quote.", ge=0)
+    sample: int | None = Field(description="GPUs behind the quote; null where the source does not count them.", ge=0)
     host_take: float | None = Field(description="What the host receives of the price, USD per GPU-hour.")
     as_of: datetime = Field(description="When the source saw the market.")
     source: str
@@ -152,8 +152,12 @@ class PointOut(Out):
     price_p90: Usd
     rented_price: Usd
     available_price: Usd
-    rented: float = Field(description="GPUs rented (mean over the hour or day).", ge=0)
-    total: float = Field(description="GPUs listed (mean over the hour or day).", ge=0)
+    rented: float | None = Field(
+        description="GPUs rented (mean over the hour or day); null where they are not counted.", ge=0
+    )
+    total: float | None = Field(
+        description="GPUs listed (mean over the hour or day); null where they are not counted.", ge=0
+    )
     utilization: Ratio
     samples: int = Field(description="Raw quotes behind the point.", ge=0)
 

@@ -61,7 +61,7 @@ def rows_table(rows: Sequence[Quote], t: Text) -> str:
                 quote.at.astimezone(UTC).strftime("%H:%M"),
                 quote.fetched_at.astimezone(UTC).strftime("%H:%M"),
                 mark + price,
-                f"{quote.rented.count}/{quote.all.count}",
+                f"{quote.rented.count}/{quote.all.count}" if quote.sized else words.NOTHING,
             ]
         )
     table = pad(cells, gap=1)
@@ -85,11 +85,15 @@ def rows_legend(rows: Sequence[Quote], t: Text) -> str:
 
 
 def _newest(quote: Quote, source_name: str, source_url: str | None, t: Text) -> str:
-    sample = t(
-        "{all} GPUs: {rented} rented, {available} available",
-        all=t.number(quote.all.count),
-        rented=t.number(quote.rented.count),
-        available=t.number(quote.available.count),
+    sample = (
+        t(
+            "{all} GPUs: {rented} rented, {available} available",
+            all=t.number(quote.all.count),
+            rented=t.number(quote.rented.count),
+            available=t.number(quote.available.count),
+        )
+        if quote.sized
+        else words.gpus(quote, t)
     )
     return "\n".join(
         (

@@ -184,7 +184,7 @@ def _series_options(view: PriceView, state: PriceState, t: Text) -> list[discord
 def _option_note(quote: Quote, t: Text) -> str:
     price = words.NOTHING if quote.price is None else t.money(quote.price, per="h")
     use = "" if quote.utilization is None else " · " + t("{share} rented", share=t.percent(quote.utilization))
-    return f"{price} · {t('{count} GPUs', count=t.number(quote.all.count))}{use}"
+    return f"{price} · {words.gpus(quote, t)}{use}"
 
 
 def _shorten(text: str, limit: int) -> str:

@@ -109,6 +109,11 @@ def local_line(view: PriceView, local: LocalRate | None, t: Text) -> str | None:
 
 def price_basis(view: PriceView, t: Text) -> str:
     """What the two prices are."""
+    if not view.quote.sized:
+        said = t("As the source says it, per GPU-hour; GPUs are not counted.")
+        return (
+            said if view.host_share is None else said + " " + t("Hosts keep {share}.", share=t.percent(view.host_share))
+        )
     count = t.number(view.quote.all.count)
     if view.host_share is None:
         return t("Median of {count} listed GPUs, per GPU-hour.", count=count)
@@ -143,11 +148,15 @@ def changes_line(view: PriceView, t: Text) -> str:
 def use_lines(view: PriceView, t: Text) -> list[str]:
     """Supply, utilization with its trend, demand: a line each."""
     quote = view.quote
-    supply = t(
-        "{rented} rented, {available} available, {all} in all",
-        rented=t.number(quote.rented.count),
-        available=t.number(quote.available.count),
-        all=t.number(quote.all.count),
+    supply = (
+        t(
+            "{rented} rented, {available} available, {all} in all",
+            rented=t.number(quote.rented.count),
+            available=t.number(quote.available.count),
+            all=t.number(quote.all.count),
+        )
+        if quote.sized
+        else t("not counted by the source")
     )
     use = NOTHING if quote.utilization is None else t.percent(quote.utilization)
     change = view.changes.get("24h")
@@ -159,6 +168,11 @@ def use_lines(view: PriceView, t: Text) -> list[str]:
     return [f"**{t('Supply')}** {supply}", f"**{t('Utilization')}** {use}", f"**{t('Demand')}** {demand}"]
 
 
+def gpus(quote: Quote, t: Text) -> str:
+    """How many GPUs stand behind a quote, e.g. ``24 GPUs``."""
+    return t("{count} GPUs", count=t.number(quote.all.count)) if quote.sized else t("GPUs not counted")
+
+
 def verification_line(view: PriceView, t: Text) -> str | None:
     """Prices of verified and unverified machines; None where the platform makes no difference."""
     parts = []
@@ -166,7 +180,7 @@ def verification_line(view: PriceView, t: Text) -> str | None:
         quote = view.headline.get(verification)
         if quote is not None:
             price = NOTHING if quote.price is None else t.money(quote.price)
-            parts.append(f"**{label}** {price} ({t('{count} GPUs', count=t.number(quote.all.count))})")
+            parts.append(f"**{label}** {price} ({gpus(quote, t)})")
     return " · ".join(parts) if parts else None
 
 
@@ -202,6 +216,8 @@ def remarks(view: PriceView, t: Text) -> list[str]:
     notes = []
     if view.freshness is Freshness.STALE:
         notes.append(t("Stale: the source was last heard {when}.", when=relative(view.quote.at)))
+    if not view.quote.sized:
+        notes.append(t("Unknown sample: the source says a price without how many GPUs stand behind it."))
     if view.quote.thin:
         notes.append(t("Thin sample: fewer than 10 GPUs, take the figures as a hint."))
     if view.quote.outlier:

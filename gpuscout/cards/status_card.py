@@ -81,6 +81,8 @@ def _source_line(source: SourceStatus, name: str, url: str | None, t: Text) -> s
         return f"⚪ {shown}: {t('not asked yet')}"
     line = f"🟢 {shown}: {t('answered {when}', when=relative(source.last_success))}"
     line += " · " + t("{count} series", count=t.number(source.series))
+    if source.remark:
+        line += f"\n⚠️ {plain(source.remark, 300)}"
     if source.rejected_last:
         line += " · " + t("{count} items refused", count=t.number(source.rejected_last))
     return line

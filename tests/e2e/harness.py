@@ -378,10 +378,9 @@ async def running_app(
         discord_api_url=world.discord.api_url,
         discord_gateway_url=world.discord.gateway_url,
         discord_owner_ids=(world.owner.id,),
-        farm_url=(world.farm.url,),
         ingest_interval_seconds=interval,
         web_port=0,
-        **({"market_fallback": "off"} | more),
+        **({"farm_url": (world.farm.url,), "market_fallback": "off"} | more),
     )
     client = functools.partial(
         ResilientClient,
