@@ -29,12 +29,19 @@ class CatalogueTranslator(app_commands.Translator):
         if language not in available_locales():
             return None
         t = translator_for(locale.value)
+        if isinstance(context.data, app_commands.ContextMenu):
+            return _menu_name(t(string.message), string.message)
         if context.location in (Place.command_name, Place.group_name):
             return _valid_name(t(f"/{string.message}").removeprefix("/"), string.message)
         if context.location is Place.parameter_name:
             return _valid_name(t(f"{string.message}:").removesuffix(":"), string.message)
         translated = t(string.message)
         return None if translated == string.message else translated[:100]
+
+
+def _menu_name(name: str, original: str) -> str | None:
+    """The name of a context menu: up to 32 characters, spaces and capitals allowed."""
+    return name if name != original and len(name) <= 32 else None
 
 
 def _valid_name(name: str, original: str) -> str | None:

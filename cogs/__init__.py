@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from discord.ext import commands
 
-from cogs import about, compare, help, market, pricing, server, settings, status, watchlist
+from cogs import about, compare, help, market, named, pricing, server, settings, status, watchlist
 from cogs.compare_flow import CompareFlow
 from cogs.drawn import ChartBook
 from cogs.market_flow import MarketFlow
@@ -19,5 +19,5 @@ async def load_all(bot: commands.AutoShardedBot, services: Services) -> None:
     await pricing.register(bot, prices)
     await compare.register(bot, CompareFlow(services, book))
     await market.register(bot, MarketFlow(services, prices))
-    for room in (watchlist, settings, server, status, help, about):
+    for room in (named, watchlist, settings, server, status, help, about):
         await room.register(bot, services)

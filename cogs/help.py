@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from discord import app_commands, ui
+from discord import AppCommandType, app_commands, ui
 from discord.ext import commands
 
 from cogs.hybrid import hybrid
@@ -19,13 +19,17 @@ from gpuscout.cards.state import BadState
 
 
 def help_entries(bot: Any, t: Text) -> list[HelpEntry]:
-    """Every slash command that says where it belongs, with its translated description."""
+    """Every command that says where it belongs, with its translated description; message menus come last."""
     client = seam(bot)
     found = []
     for command in bot.tree.walk_commands():
         category = command.extras.get("category")
         if isinstance(command, app_commands.Command) and category:
             found.append(HelpEntry(client.mention(command.qualified_name), t(command.description), str(category)))
+    for menu in bot.tree.get_commands(type=AppCommandType.message):
+        if category := menu.extras.get("category"):
+            name = t("“{name}” (a message's menu → Apps)", name=t(menu.name))
+            found.append(HelpEntry(name, t(menu.extras["description"]), str(category)))
     return found
 
 

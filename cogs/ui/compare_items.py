@@ -19,7 +19,7 @@ def compare_items(flow: CompareFlow) -> tuple[type[ScoutItem[Any]], ...]:
     """The controls, bound to *flow*."""
 
     class CompareButton(ScoutItem[ui.Button[Any]], template=r"compare\d+\|(?!metric)(?P<state>.+)"):
-        """Refresh, range and Show data."""
+        """Refresh, range, Show data; and, on other cards, the way here."""
 
         usage_name = "compare button"
 
@@ -28,6 +28,9 @@ def compare_items(flow: CompareFlow) -> tuple[type[ScoutItem[Any]], ...]:
             state = await flow.reopen(packed)
             if packed.action is CompareAction.DATA:
                 await flow.data(Reply(interaction, Place.PRIVATE), state)
+                return
+            if packed.action is CompareAction.OPEN:
+                await flow.show(Reply(interaction, Place.PRIVATE), state.owned_by(interaction.user.id))
                 return
             if packed.action is CompareAction.RANGE:
                 state = replace(state, range=packed.target)

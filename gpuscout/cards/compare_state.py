@@ -34,6 +34,8 @@ class CompareAction(StrEnum):
     DATA = "data"
     METRIC = "metric"
     RANGE = "range"
+    OPEN = "open"
+    """Always a new card, for whoever clicked alone."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,6 +42,8 @@ class PriceAction(StrEnum):
     DATA = "data"
     SEGMENT = "segment"
     RANGE = "range"
+    OPEN = "open"
+    """Always a new card, for whoever clicked alone: on cards that list several models."""
 
 
 @dataclass(frozen=True, slots=True)
