@@ -158,7 +158,7 @@ def entry(item: Compared, label: str, square: str, metric: Metric, range_name: s
     quote = item.quote
     if quote is None:
         return head
-    behind = [t("{count} GPUs", count=t.number(quote.all.count)) if quote.sized else t("GPUs not counted")]
+    behind = [words.gpus(quote, t)]
     if metric is not Metric.PRICE and quote.price is not None:
         behind.append(t.money(quote.price, per="h"))
     if metric is not Metric.UTILIZATION and quote.utilization is not None:

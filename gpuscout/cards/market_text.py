@@ -109,7 +109,7 @@ def rented(line: MarketLine, t: Text) -> str:
 
 def sample(line: MarketLine, t: Text) -> str:
     """How many GPUs stand behind the figures."""
-    return t("{count} GPUs", count=t.number(line.quote.all.count)) if line.quote.sized else t("GPUs not counted")
+    return words.gpus(line.quote, t)
 
 
 def per_day(usd: float, t: Text) -> str:
