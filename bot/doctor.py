@@ -11,14 +11,19 @@ from typing import Literal
 import typer
 
 from bot.keys import secret_ring
-from bot.parts import make_farm_client
+from bot.parts import make_farm_client, make_vast_client
 from config.currencies import Currencies
 from config.logging import redact_text
+from config.platforms import PlatformCatalogue
 from config.settings import Settings
-from gpuscout.market.sources.base import WrongShape
+from gpuscout.market.sources.base import FeedDocument, WrongShape
 from gpuscout.market.sources.exporter import FEEDS, MAX_BYTES
 from gpuscout.market.sources.exporter_schema import parse_document
+from gpuscout.market.sources.specified import PATHS
+from gpuscout.market.sources.specified_schema import PRICING, parse_pricing
+from gpuscout.market.sources.vast import PATH
 from gpuscout.resilience.errors import UpstreamError
+from gpuscout.resilience.http import ResilientClient
 from gpuscout.resilience.retry import interactive
 from storage.engine import Database
 from storage.schema import is_current
@@ -71,20 +76,58 @@ async def _secret(settings: Settings) -> Finding:
 
 
 async def _farm(settings: Settings) -> Finding:
+    """The first dialect that answers, of those that the settings allow; of several failures the first."""
+    dialects = {"exporter": _exporter, "specified": _specified}
+    chosen = [settings.farm_dialect] if settings.farm_dialect in dialects else list(dialects)
+    failures = []
     client = make_farm_client(settings)
     try:
-        parts = []
-        for feed, path in FEEDS.items():
-            answer = await client.get(path, max_bytes=MAX_BYTES, retry=interactive(8.0))
-            now = datetime.now(UTC)
-            document = await asyncio.to_thread(parse_document, feed, answer.body, now)
-            age = (now - document.source_time).total_seconds() / 60
-            parts.append(f"{feed}: {document.models} models, {len(document.rejected)} rejected, {age:.0f} min old")
-    except (UpstreamError, WrongShape) as error:
-        return Finding("market source", "FAIL", f"{error}; check FARM_URL")
+        for dialect in chosen:
+            try:
+                said = await dialects[dialect](client)
+            except (UpstreamError, WrongShape) as error:
+                failures.append(str(error))
+            else:
+                return Finding("market source", "ok", f"{settings.market_source} ({dialect}): {said}")
     finally:
         await client.aclose()
-    return Finding("market source", "ok", f"{settings.market_source}: {'; '.join(parts)}")
+    return Finding("market source", "FAIL", f"{failures[0]}; check FARM_URL")
+
+
+async def _exporter(client: ResilientClient) -> str:
+    said = []
+    for feed, path in FEEDS.items():
+        answer = await client.get(path, max_bytes=MAX_BYTES, retry=interactive(8.0))
+        now = datetime.now(UTC)
+        document = await asyncio.to_thread(parse_document, feed, answer.body, now)
+        said.append(f"{feed}: {_heard(document, now)}")
+    return "; ".join(said)
+
+
+async def _specified(client: ResilientClient) -> str:
+    answer = await client.get(PATHS[PRICING], max_bytes=MAX_BYTES, retry=interactive(8.0))
+    now = datetime.now(UTC)
+    document = await asyncio.to_thread(parse_pricing, answer.body, now, PlatformCatalogue.load())
+    return _heard(document, now)
+
+
+def _heard(document: FeedDocument, now: datetime) -> str:
+    age = (now - document.source_time).total_seconds() / 60
+    return f"{document.models} models, {len(document.rejected)} rejected, {age:.0f} min old"
+
+
+async def _vast(settings: Settings) -> Finding:
+    """One small question; the product can do without it, so a failure is no more than a warning."""
+    if settings.market_fallback == "off":
+        return Finding("second source", "off", "MARKET_FALLBACK=off: nothing steps in while 500.farm is sick")
+    client = make_vast_client(settings)
+    try:
+        await client.get(PATH, params={"q": '{"limit":1}'}, max_bytes=MAX_BYTES, retry=interactive(8.0))
+    except UpstreamError as error:
+        return Finding("second source", "warn", f"{error}; check VAST_API_URL, or set MARKET_FALLBACK=off")
+    finally:
+        await client.aclose()
+    return Finding("second source", "ok", f"{settings.vast_source} answers")
 
 
 async def _discord(settings: Settings) -> Finding:
@@ -143,6 +186,7 @@ CHECKS: tuple[tuple[str, Callable[[Settings], Awaitable[Finding]]], ...] = (
     ("secret key", _secret),
     ("roles", _roles),
     ("market source", _farm),
+    ("second source", _vast),
     ("discord", _discord),
     ("privacy", _legal),
     ("currencies", _currencies),

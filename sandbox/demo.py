@@ -25,6 +25,7 @@ from config.settings import ALL_ROLES, Settings
 from sandbox.discord.server import SandboxDiscord
 from sandbox.farm import FarmServer, Market, SimClock
 from sandbox.seed import seed_history
+from sandbox.vast import VastStandIn
 
 SOURCE = "simulator"
 INGEST_SECONDS = 20
@@ -95,8 +96,13 @@ def free_port(host: str, wanted: int) -> tuple[int, bool]:
     raise OSError("no free port on this machine")
 
 
-def demo_settings(folder: Path, farm_url: str, discord: SandboxDiscord, web_port: int) -> Settings:
-    """The product's settings for the demo; the environment and ``.env`` are left out of it."""
+def demo_settings(
+    folder: Path, farm_url: str, discord: SandboxDiscord, web_port: int, vast_url: str | None = None
+) -> Settings:
+    """The product's settings for the demo; the environment and ``.env`` are left out of it.
+
+    Without *vast_url* there is no second source.
+    """
     return Settings(
         _env_file=None,
         database_url=f"sqlite+aiosqlite:///{folder / 'gpuscout.db'}",
@@ -111,7 +117,10 @@ def demo_settings(folder: Path, farm_url: str, discord: SandboxDiscord, web_port
         farm_url=(farm_url,),
         farm_api_key=None,
         market_source=SOURCE,
-        market_fallback="off",
+        market_fallback="off" if vast_url is None else "vast",
+        vast_api_url=vast_url or farm_url,
+        vast_api_key=None,
+        vast_source=f"{SOURCE}-vast",
         ingest_interval_seconds=INGEST_SECONDS,
         trend_interval_seconds=3600,
         web_port=web_port,
@@ -223,7 +232,8 @@ async def serve_demo(
         await discord.start(port=page_port)
         stack.push_async_callback(discord.stop)
         say("the little Discord is open")
-        settings = demo_settings(folder, farm.url, discord, web_port)
+        vast = await stack.enter_async_context(VastStandIn(market, farm.publisher.clock))
+        settings = demo_settings(folder, farm.url, discord, web_port, vast.url)
         app = await stack.enter_async_context(build(settings, ALL_ROLES, version))
         if not await until(stop, seed_if_empty(app, market, say)):
             typer.echo("Stopped before the history was written; the next demo begins it anew.")

@@ -17,7 +17,7 @@ from gpuscout.market.normalise import NormalisedDocument
 from gpuscout.market.reader import VERSION_NAME
 from gpuscout.market.rows import key_of, quote_of
 from gpuscout.market.sources.base import FetchResult, MarketSource
-from gpuscout.market.watch import retire, set_remark
+from gpuscout.market.watch import is_shown, retire, set_remark
 from storage.market import MarketStore
 from storage.state import AppState
 
@@ -187,7 +187,7 @@ class GuardedIngest:
     async def _while_well(self, before: FallbackState) -> None:
         state = before.model_copy(update={"sick": 0, "active_since": None, "healthy": before.healthy + 1})
         name = self._second.source.name
-        if before.sick >= SICK_CYCLES:
+        if await is_shown(self._state, name):
             async with self._store.db.write() as conn:
                 await retire(self._state, name, conn)
                 await self._save(state, conn)

@@ -181,11 +181,15 @@ async def save_watch(state: AppState, source: str, watch: WatchState, conn: Any)
         await state.set(_SOURCES, sorted(known | {source}), conn=conn)
 
 
+async def is_shown(state: AppState, source: str) -> bool:
+    """Whether the health of a source is shown."""
+    return source in await state.get(_SOURCES, [])
+
+
 async def retire(state: AppState, source: str, conn: Any) -> None:
     """Stop showing the health of a source that is no longer read; its state is kept for the next time."""
     known = await state.get(_SOURCES, [], conn=conn)
-    if source in known:
-        await state.set(_SOURCES, [name for name in known if name != source], conn=conn)
+    await state.set(_SOURCES, [name for name in known if name != source], conn=conn)
 
 
 async def set_remark(state: AppState, source: str, remark: str | None, conn: Any) -> bool:
