@@ -218,7 +218,7 @@ def feed_card(settings: ServerSettings, facts: ServerFacts, note: str | None, t:
 def channels_card(settings: ServerSettings, facts: ServerFacts, note: str | None, t: Text) -> Card:
     """Where answers are public."""
     about = t(
-        "Choose up to {count} channels where I may answer in public. Elsewhere, and in their threads, only the member "
+        "Choose up to {count} channels where I may answer in public, in their threads too. Elsewhere only the member "
         "who asks sees the answer. Choose none and answers are public everywhere.",
         count=MAX_CHANNELS,
     )

@@ -14,7 +14,18 @@ from tests.cogs.conftest import Scene, buttons, selects, texts
 from tests.fakes import World
 
 ROOT = Path(__file__).resolve().parents[2]
-SAME = {"Version", "Shards", "Status", "Median", "p10–p90", "Spot", "Secure Cloud", "{count} GPUs", "Community-Cloud"}
+SAME = {
+    "Version",
+    "Shards",
+    "Status",
+    "Median",
+    "p10–p90",
+    "Spot",
+    "Secure Cloud",
+    "{count} GPUs",
+    "Community-Cloud",
+    "GPU",
+}
 
 
 @pytest.mark.usefixtures("german")

@@ -9,6 +9,7 @@ from typing import Any
 import discord
 import pytest
 
+from bot.sync import command_payload
 from gpuscout.accounts.servers import ERASE_AFTER, FeedPause, ServerSettings, read_settings
 from storage.servers import FeedPost, feed_state_key
 from tests.cogs.conftest import Scene, buttons, components, selects, texts
@@ -377,3 +378,15 @@ async def test_menus_show_what_is_chosen(scene: Scene, world: World, admin: Any)
     assert "srv1|feedchannel" in feed_ids(panel)
     channel = next(c for c in components(panel) if c.get("custom_id") == "srv1|feedchannel")
     assert [int(value["id"]) for value in channel["default_values"]] == [scene.channel.id]
+
+
+async def test_every_text_of_these_commands_is_translated(scene: Scene) -> None:
+    payload = {command["name"]: command for command in await command_payload(scene.env.bot.tree)}
+
+    def check(entry: dict[str, Any]) -> None:
+        assert "de" in entry["description_localizations"], entry["name"]
+        for option in entry.get("options", []):
+            check(option)
+
+    for name in ("server", "settings", "watchlist"):
+        check(payload[name])
