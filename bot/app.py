@@ -8,6 +8,7 @@ import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import structlog
@@ -15,6 +16,7 @@ import structlog
 from bot.feed_role import FEED_BACKOFF, feed_handlers, feed_schedule
 from bot.handlers import delivery_handlers, market_handlers
 from bot.keys import derive, secret_ring
+from bot.machines_role import machines_handlers, machines_schedule, open_machines
 from bot.operations import ProcessOperations, StateBlocklist, database_ready, schema_ready
 from bot.parts import (
     MARKET_CHANNEL,
@@ -33,7 +35,7 @@ from config.currencies import Currencies, default_currencies
 from config.settings import Role, Settings
 from gpuscout.accounts.members import Members
 from gpuscout.accounts.servers import Servers
-from gpuscout.charts.pool import ChartRenderer
+from gpuscout.charts.pool import ChartRenderer, ChartUnavailable
 from gpuscout.market.ingest import IngestReport
 from gpuscout.market.reader import MarketReader
 from gpuscout.resilience.health import HealthBoard
@@ -41,6 +43,7 @@ from gpuscout.telemetry.loopdelay import LoopDelaySampler
 from gpuscout.telemetry.metrics import Metrics
 from gpuscout.telemetry.recorder import StoredUsage
 from gpuscout.telemetry.usage import IdHasher
+from storage.address import parse_url
 from storage.guilds import GuildStore
 from storage.lockfile import SingleProcessLock
 from storage.members import MemberStore
@@ -59,6 +62,9 @@ log = structlog.get_logger(__name__)
 
 STOP_SECONDS = 9.0
 """Everything is down within this time; what cannot end by then is logged and left."""
+STOP_SHARE = 0.2
+"""Seconds of it that every part gets at least."""
+LISTEN_AGAIN_SECONDS = 1.0
 
 
 class StartError(Exception):
@@ -112,12 +118,22 @@ class App:
             if "bot" in self.roles:
                 bot_task = await self._start_bot()
             log.info("started", roles=list(self.roles), version=self.version, web_port=self.web_port)
+            if {"bot", "web"} & set(self.roles):
+                warming = asyncio.create_task(self._warm_charts(), name="chart-warm-up")
+                self._later("chart warm-up", lambda: _cancel(warming))
             if on_ready is not None:
                 on_ready(self)
             code = await self._wait(stop, bot_task)
         finally:
             await self._stop()
         return code
+
+    async def _warm_charts(self) -> None:
+        """Start a chart worker while nobody waits: on a busy host that takes longer than the first card may."""
+        try:
+            await self.charts.warm()
+        except ChartUnavailable as error:
+            log.warning("charts_not_warm", reason=str(error))
 
     async def _wait(self, stop: asyncio.Event, bot_task: asyncio.Task[None] | None) -> int:
         stopping = asyncio.create_task(stop.wait(), name="stop-signal")
@@ -142,15 +158,22 @@ class App:
         self._closers.append((name, close))
 
     async def _stop(self) -> None:
-        try:
-            async with asyncio.timeout(STOP_SECONDS):
-                for name, close in reversed(self._closers):
-                    try:
-                        await close()
-                    except Exception:
-                        log.exception("stop_failed", part=name)
-        except TimeoutError:
-            log.error("stop_late", seconds=STOP_SECONDS)
+        """Take everything down in order. A part that hangs is left behind; those after it still get their turn."""
+        loop = asyncio.get_running_loop()
+        ends = loop.time() + STOP_SECONDS
+        left = len(self._closers)
+        while self._closers:
+            name, close = self._closers.pop()
+            left -= 1
+            # What is left of the time, less a share for each part still to come.
+            limit = max(STOP_SHARE, ends - loop.time() - left * STOP_SHARE)
+            try:
+                async with asyncio.timeout(limit):
+                    await close()
+            except TimeoutError:
+                log.error("stop_late", part=name, seconds=round(limit, 1))
+            except Exception:
+                log.exception("stop_failed", part=name)
         log.info("stopped")
 
     # --- the parts ---
@@ -169,9 +192,16 @@ class App:
 
     async def _follow_market(self) -> None:
         """Drop this process's view of the market as soon as any process stored a new one."""
-        async with self.parts.cache.subscribe(MARKET_CHANNEL) as notices:
-            async for _ in notices:
-                self.market.invalidate()
+        while True:
+            try:
+                async with self.parts.cache.subscribe(MARKET_CHANNEL) as notices:
+                    async for _ in notices:
+                        self.market.invalidate()
+                return  # the cache is closed
+            except Exception:
+                # Until it listens again, the version in the database tells of new data within a second.
+                log.exception("market_listener_failed")
+                await asyncio.sleep(LISTEN_AGAIN_SECONDS)
 
     async def _start_work(self) -> None:
         handlers: dict[str, Handler] = {}
@@ -179,6 +209,9 @@ class App:
             ingest = make_cycle(self.parts, self.health, self.metrics.external_request, self._announce)
             self._later("sources", ingest.aclose)
             handlers |= market_handlers(self.parts, ingest, make_trends(self.parts), self._measure)
+            machines = open_machines(self.parts, self.health, self.metrics.external_request, self._announce)
+            self._later("machines", machines.aclose)
+            handlers |= machines_handlers(machines, self._measure)
         if "worker" in self.roles:
             handlers |= delivery_handlers(self.parts, self._direct_messages)
             handlers |= feed_handlers(self.parts, self.market, self.charts, self._channel_posts, self._wake)
@@ -198,7 +231,7 @@ class App:
                 trends_every=timedelta(seconds=self.settings.trend_interval_seconds),
                 shared=not self.settings.embedded,
                 on_job=self.worker.wake,
-                also=feed_schedule(self.parts),
+                also={**feed_schedule(self.parts), **machines_schedule(self.parts)},
                 clock=self.parts.clock,
             )
             await self.scheduler.start()
@@ -368,6 +401,11 @@ def _bot_failure(error: BaseException) -> str:
     return f"the Discord client ended: {error}"
 
 
+def lock_path(settings: Settings) -> Path:
+    """The lock file beside the SQLite file: it is the database that only one process may run on."""
+    return Path(f"{parse_url(settings.database_url).database}.lock")
+
+
 @asynccontextmanager
 async def build(
     settings: Settings, roles: tuple[Role, ...], version: str, clock: Clock = utc_now
@@ -379,7 +417,7 @@ async def build(
     """
     with contextlib.ExitStack() as stack:
         if settings.embedded:
-            stack.enter_context(SingleProcessLock(settings.data_dir / "gpuscout.lock"))
+            stack.enter_context(SingleProcessLock(lock_path(settings)))
         try:
             ring = secret_ring(settings)
         except ValueError as error:

@@ -153,12 +153,15 @@ def demo(
 @app.command()
 def ingest(
     source: Annotated[str | None, typer.Option(help="Source to read; all that are configured by default.")] = None,
+    feed: Annotated[
+        str | None, typer.Option(help="machines: the list of single machines instead of the statistics.")
+    ] = None,
 ) -> None:
     """Run one ingest cycle now and say what it did."""
     from bot.tools import ingest_once
 
     settings = settings_or_fail()
-    run_async(ingest_once(settings, source))
+    run_async(ingest_once(settings, source, feed))
 
 
 @app.command()
@@ -276,7 +279,7 @@ def main() -> None:
             one_line = "\n" not in message
             typer.echo(f"gpuscout: {message} (use -h for help)" if one_line else message, err=True)
         sys.exit(error.exit_code)
-    except typer.Abort:
+    except (typer.Abort, KeyboardInterrupt):
         sys.exit(130)
     except Exception as error:
         if _debug:

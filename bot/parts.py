@@ -12,10 +12,12 @@ from config.settings import Settings
 from gpuscout.market.fallback import Cycle, GuardedIngest, WholeMarket
 from gpuscout.market.first_history import FirstHistory, WithHistory
 from gpuscout.market.ingest import Ingest
+from gpuscout.market.machines import MachineWriter, PacedIngest, watch_name
 from gpuscout.market.reader import MarketReader
 from gpuscout.market.sources.base import MarketSource
 from gpuscout.market.sources.exporter import ExporterSource
 from gpuscout.market.sources.farm import FarmSource
+from gpuscout.market.sources.machines import MachinesSource
 from gpuscout.market.sources.specified import SpecifiedSource
 from gpuscout.market.sources.vast import VastSource
 from gpuscout.market.trends import Trends
@@ -28,6 +30,7 @@ from storage.cache import Cache, open_cache
 from storage.engine import Database
 from storage.jobs import JobStore
 from storage.leases import LeaseStore
+from storage.machines import MachineStore
 from storage.market import MarketStore
 from storage.state import AppState
 
@@ -225,6 +228,44 @@ def make_cycle(
     if settings.market_fallback == "vast":
         vast = make_vast_ingest(parts, make_vast_client(settings, health, metrics), on_stored)
     return make_farm_cycle(parts, make_farm_client(settings, health, metrics), on_stored, guarded=vast)
+
+
+def make_machines_client(
+    settings: Settings, health: HealthBoard | None = None, metrics: MetricsHook | None = None
+) -> ResilientClient:
+    """The client of 500.farm's list of machines: its own, so that a slow list closes no way to the statistics."""
+    headers = {}
+    if settings.farm_api_key is not None:
+        headers["authorization"] = f"Bearer {settings.farm_api_key.get_secret_value()}"
+    return ResilientClient(
+        watch_name(settings.market_source),
+        [url.removesuffix("/vastai-exporter") for url in settings.farm_url],
+        timeout=90.0,
+        health=health,
+        headers=headers,
+        metrics=metrics,
+    )
+
+
+def make_machines_cycle(parts: Parts, client: ResilientClient, on_stored: OnStored | None = None) -> PacedIngest:
+    """What one cycle of the list of machines does."""
+    source = MachinesSource(client, parts.settings.market_source)
+    # A store of its own: it runs beside the other ingest, and what one has not committed the other must not know.
+    store = MarketStore(parts.db)
+    watched = watch_name(source.name)
+    ingest = Ingest(
+        source,
+        store,
+        parts.state,
+        parts.jobs,
+        parts.gpus,
+        watch_name=watched,
+        before_store=MachineWriter(MachineStore(parts.db), store, source=source.name, platform=source.platform),
+        clock=parts.clock,
+        on_stored=on_stored,
+        breaker_state=lambda: breaker_state(client),
+    )
+    return PacedIngest(ingest, parts.state, watched)
 
 
 def make_trends(parts: Parts) -> Trends:

@@ -16,11 +16,13 @@ from typing import Any
 import structlog
 from sqlalchemy import select
 
+from gpuscout.market.machines import MACHINES_JOB
 from gpuscout.market.trends import MARKET_WORK
 from storage.engine import Database
 from storage.errors import LeaseLost
 from storage.jobs import JobStore
 from storage.leases import Lease, LeaseStore
+from storage.machines import FEED as MACHINES_FEED
 from storage.market import MarketStore
 from storage.tables import job as job_table
 
@@ -170,9 +172,10 @@ class Scheduler:
     async def _first_run(self, kind: str, every: timedelta) -> datetime:
         """Now when the data are older than an interval (or missing), else when they will be."""
         now = datetime.now(UTC)
-        if kind != INGEST_JOB:
+        if kind not in (INGEST_JOB, MACHINES_JOB):
             return now + min(every, timedelta(seconds=60))
-        fetched = [row.fetched_at for row in await self._store.newest_updates()]
+        updates = await self._store.newest_updates()
+        fetched = [row.fetched_at for row in updates if (row.feed == MACHINES_FEED) == (kind == MACHINES_JOB)]
         age = self._clock() - max(fetched) if fetched else every
         # Data from the future were fetched under a clock that has been set back since.
         return now + min(every, max(timedelta(0), every - age))

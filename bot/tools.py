@@ -14,6 +14,8 @@ from bot.parts import (
     make_cycle,
     make_farm_client,
     make_farm_cycle,
+    make_machines_client,
+    make_machines_cycle,
     make_vast_client,
     make_vast_ingest,
     open_parts,
@@ -23,6 +25,7 @@ from config.settings import Settings
 from gpuscout.market.fallback import Cycle
 from gpuscout.market.watch import load_statuses
 from storage import migrate
+from storage.machines import FEED as MACHINES_FEED
 
 _VISIBLE = {code: f"\\x{code:02x}" for code in (*range(0x20), 0x7F, *range(0x80, 0xA0)) if code != 0x0A}
 """Control characters as text: what a job was told by others must not steer the operator's terminal."""
@@ -40,13 +43,21 @@ async def opened(settings: Settings) -> AsyncIterator[Parts]:
         await parts.aclose()
 
 
-async def ingest_once(settings: Settings, source: str | None) -> int:
-    """One cycle now; prints read, rejected with reasons, stored and seconds."""
+async def ingest_once(settings: Settings, source: str | None, feed: str | None = None) -> int:
+    """One cycle now; prints read, rejected with reasons, stored and seconds.
+
+    With *feed* ``machines`` the list of machines is read instead of the statistics.
+    """
     makers: dict[str | None, Callable[[Parts], Cycle]] = {
         None: make_cycle,
         settings.market_source: lambda parts: make_farm_cycle(parts, make_farm_client(settings)),
         settings.vast_source: lambda parts: make_vast_ingest(parts, make_vast_client(settings)),
     }
+    if feed == MACHINES_FEED:
+        makers = dict.fromkeys((None, settings.market_source), _machines_cycle)
+    elif feed is not None:
+        typer.echo(f"gpuscout: there is no feed {feed!r} to read by itself; there is {MACHINES_FEED}", err=True)
+        return 2
     if source not in makers:
         known = " and ".join(name for name in makers if name)
         typer.echo(f"gpuscout: there is no source {source!r}; there are {known}", err=True)
@@ -70,6 +81,10 @@ async def ingest_once(settings: Settings, source: str | None) -> int:
     for problem in report.problems:
         typer.echo(f"  problem: {problem}", err=True)
     return 0 if report.ok else 1
+
+
+def _machines_cycle(parts: Parts) -> Cycle:
+    return make_machines_cycle(parts, make_machines_client(parts.settings))
 
 
 async def migrate_to(settings: Settings, revision: str, *, up: bool) -> int:

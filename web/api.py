@@ -17,6 +17,7 @@ from gpuscout.market.models import (
     Tier,
     Verification,
     freshness,
+    read_every,
 )
 from web.lookup import find_gpu, find_platform
 from web.problems import Problem
@@ -110,7 +111,7 @@ async def prices(services: WebServices, params: PricesParams) -> PricesOut:
     now, interval = services.clock(), services.market.freshness_interval()
     rows = []
     for number, quote in enumerate(ordered, 1):
-        stale = freshness(quote.at, now, interval) is not Freshness.FRESH
+        stale = freshness(quote.at, now, read_every(quote, interval)) is not Freshness.FRESH
         rows.append(_quote_out(services, quote, names, stale))
         if number % CHUNK == 0:
             await asyncio.sleep(0)
@@ -164,8 +165,8 @@ async def _series_wanted(
     return list(found.items())[:MAX_SERIES]
 
 
-def _side_out(side: Side) -> SideOut:
-    return SideOut(count=side.count, median=side.median, p10=side.p10, p90=side.p90)
+def _side_out(side: Side, sized: bool) -> SideOut:
+    return SideOut(count=side.count if sized else None, median=side.median, p10=side.p10, p90=side.p90)
 
 
 def _quote_out(services: WebServices, quote: Quote, names: Mapping[str, str], stale: bool) -> QuoteOut:
@@ -185,11 +186,11 @@ def _quote_out(services: WebServices, quote: Quote, names: Mapping[str, str], st
         price=price,
         price_p10=quote.all.p10,
         price_p90=quote.all.p90,
-        rented=_side_out(quote.rented),
-        available=_side_out(quote.available),
+        rented=_side_out(quote.rented, quote.sized),
+        available=_side_out(quote.available, quote.sized),
         utilization=quote.utilization,
         demand=quote.demand,
-        sample=quote.all.count,
+        sample=quote.all.count if quote.sized else None,
         host_take=None if take is None else round(take, 6),
         as_of=quote.at,
         source=quote.source,
@@ -230,6 +231,7 @@ def _moment(ts: int) -> datetime:
 
 
 def _point_out(point: HistoryPoint) -> PointOut:
+    counted = bool(point.total) or point.reported is None
     return PointOut(
         at=_moment(point.ts),
         price=point.price,
@@ -237,8 +239,8 @@ def _point_out(point: HistoryPoint) -> PointOut:
         price_p90=point.p90,
         rented_price=point.rented_price,
         available_price=point.available_price,
-        rented=point.rented,
-        total=point.total,
+        rented=point.rented if counted else None,
+        total=point.total if counted else None,
         utilization=point.utilization,
         samples=point.samples,
     )

@@ -10,17 +10,23 @@ from datetime import timedelta
 import structlog
 
 from config.catalogue import GpuCatalogue
-from gpuscout.market.models import Side
+from gpuscout.market.ingest import Ingest, IngestReport
+from gpuscout.market.models import SLOW_FEEDS, Side
 from gpuscout.market.sources.base import FeedDocument
-from gpuscout.market.sources.machines import MachinesDocument
+from gpuscout.market.sources.machines import FEED, MachinesDocument
+from gpuscout.market.watch import load_watch
 from gpuscout.market.weighted import weighted_side
 from storage.machines import BATCH, MachineFilter, MachineState, MachineStore, PricePoint
 from storage.market import MarketStore
+from storage.state import AppState
 
 log = structlog.get_logger(__name__)
 
-MIN_INTERVAL = timedelta(minutes=15)
+MACHINES_JOB = "market.machines"
+MIN_INTERVAL = SLOW_FEEDS[FEED]
 """The list of machines is asked for no more often."""
+_JITTER = timedelta(minutes=1)
+"""Cycles do not start to the second."""
 KEPT_GONE = timedelta(days=30)
 """A machine that is no longer listed is remembered this long."""
 PRICE_BANDS = 5
@@ -63,6 +69,30 @@ class MachineWriter:
             if purged < BATCH:
                 break
         log.info("machines_stored", source=self._source, machines=len(rows), forgotten=gone)
+
+
+class PacedIngest:
+    """An ingest that leaves the source alone when it was read well a moment ago, whoever asks."""
+
+    def __init__(self, ingest: Ingest, state: AppState, watched: str, *, every: timedelta = MIN_INTERVAL) -> None:
+        self.ingest = ingest
+        self._state = state
+        self._watched = watched
+        self._every = every
+
+    async def run(self) -> IngestReport:
+        """One cycle, or a report that says "unchanged" without having asked."""
+        watch = await load_watch(self._state, self._watched)
+        if watch.problem is None and watch.last_attempt is not None:
+            age = self.ingest.clock() - watch.last_attempt
+            if timedelta(0) <= age < self._every - _JITTER:
+                log.info("machines_read_recently", source=self._watched, seconds=round(age.total_seconds()))
+                return IngestReport(self._watched, unchanged=(FEED,))
+        return await self.ingest.run()
+
+    async def aclose(self) -> None:
+        """Close the source's connections."""
+        await self.ingest.aclose()
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,8 +60,8 @@ class SeriesKey:
 
     @property
     def is_headline(self) -> bool:
-        """True for v1-like series (segment any), which get hourly rollups."""
-        return self.segment == ANY
+        """True for worldwide series of all segments, which get hourly rollups; the others get daily ones."""
+        return self.segment == ANY and self.region == GLOBAL
 
 
 class QuoteFlag(IntFlag):
@@ -107,6 +107,8 @@ class Quote:
     method: int = METHOD_VERSION
     reported_utilization: float | None = None
     """Utilization as the source words it, where it counts no GPUs; None where it is counted from them."""
+    feed: str = ""
+    """Document of the source that it comes from."""
 
     @property
     def price(self) -> float | None:
@@ -135,6 +137,15 @@ class Quote:
     @property
     def outlier(self) -> bool:
         return bool(self.flags & QuoteFlag.OUTLIER)
+
+
+SLOW_FEEDS: Mapping[str, timedelta] = {"machines": timedelta(minutes=15)}
+"""Documents that are asked for no more often, however short the ingest interval is."""
+
+
+def read_every(quote: Quote, interval: timedelta) -> timedelta:
+    """How often the document behind *quote* is read, given the ingest interval: staleness is measured in it."""
+    return max(interval, SLOW_FEEDS.get(quote.feed, interval))
 
 
 class Freshness(StrEnum):

@@ -56,7 +56,10 @@ class Market(Protocol):
         segments: bool = False,
         include_hidden: bool = False,
     ) -> Sequence[Quote]:
-        """Current quotes, headline (verification any, segment any) unless *segments*; hidden ones are over 4 h old."""
+        """Current quotes, headline (verification any, segment any) unless *segments*; hidden ones are over 4 h old.
+
+        Without a *region* the headline is the worldwide series, or all regions' of a model that has none.
+        """
         ...
 
     async def overview(self) -> Overview:

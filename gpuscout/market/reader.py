@@ -30,6 +30,7 @@ from gpuscout.market.models import (
     SourceStatus,
     UnknownSeries,
     freshness,
+    read_every,
 )
 from gpuscout.market.overview import Overview
 from gpuscout.market.overview_read import read_overview
@@ -196,7 +197,7 @@ class MarketReader:
         if snapshot.newest is None or freshness(snapshot.newest, now, self._interval) is Freshness.UNAVAILABLE:
             raise MarketUnavailable(snapshot.newest, await self.next_poll_in())
         quote = self._choose(snapshot, gpu, platform, region or GLOBAL, verification, segment)
-        band = freshness(quote.at, now, self._interval)
+        band = freshness(quote.at, now, read_every(quote, self._interval))
         if band is Freshness.UNAVAILABLE:
             raise MarketUnavailable(quote.at, await self.next_poll_in())
         memo_key = ("price", quote.key)
@@ -221,7 +222,7 @@ class MarketReader:
             others = sorted({q.key.platform for q in snapshot.by_gpu.get(gpu, ())})
             raise UnknownSeries(gpu, platform, region, others)
         # Fresh before gone, then the larger sample.
-        return max(candidates, key=lambda quote: (quote.all.count > 0, quote.all.count, quote.at))
+        return max(candidates, key=lambda quote: (quote.listed, quote.all.count, quote.at))
 
     def _view(self, snapshot: Snapshot, quote: Quote, changes: Mapping[str, Change]) -> PriceView:
         key = quote.key
@@ -273,12 +274,17 @@ class MarketReader:
         snapshot = await self._current()
         now = self._clock()
         chosen = snapshot.quotes.values() if gpu is None else snapshot.by_gpu.get(gpu, ())
+        worldwide: set[tuple[str, str, str]] = set()
+        if region is None and not segments:
+            # A region's series is no headline beside the worldwide one.
+            worldwide = {(q.key.platform, q.key.gpu, q.key.tier) for q in chosen if q.key.is_headline}
         return sorted(
             (
                 quote
                 for quote in chosen
                 if platform in (None, quote.key.platform)
                 and region in (None, quote.key.region)
+                and (quote.key.region == GLOBAL or (quote.key.platform, quote.key.gpu, quote.key.tier) not in worldwide)
                 and (segments or (quote.key.segment == ANY and quote.key.verification == ANY))
                 and (include_hidden or now - quote.at <= STALE_LIMIT)
             ),
@@ -352,7 +358,13 @@ class MarketReader:
 
     async def next_poll_in(self) -> timedelta | None:
         """See :meth:`gpuscout.market.ports.Market.next_poll_in`."""
-        return self._next_poll()
+        if (known := self._next_poll()) is not None:
+            return known
+        # Another process schedules: it polls an interval after it did last.
+        attempts = [status.last_attempt for status in await self.sources() if status.last_attempt]
+        if not attempts:
+            return None
+        return max(timedelta(0), max(attempts) + self._interval - self._clock())
 
     def freshness_interval(self) -> timedelta:
         """See :meth:`gpuscout.market.ports.Market.freshness_interval`."""

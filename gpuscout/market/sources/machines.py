@@ -63,6 +63,7 @@ class MachinesSource:
         self._name = name
         self._parse = parse
         self._etags: dict[str, str] = {}
+        self._answered = False
         self._last_mirror: str | None = None
 
     @property
@@ -70,13 +71,17 @@ class MachinesSource:
         """See :class:`gpuscout.market.sources.base.MarketSource`."""
         return self._name
 
+    headline_feeds = frozenset({FEED})
+
     async def fetch(self, now: datetime) -> FetchResult:
-        """Read the list once."""
+        """Read the list once. Where there never was one, that is no failure: the result is empty."""
         try:
             document = await self._read(now)
         except BadStatus as error:
-            problem = "this address has no list of machines" if error.status == NOT_THERE else str(error)
-            return FetchResult(problems={FEED: problem})
+            if error.status == NOT_THERE and not self._answered:
+                log.info("machines_not_offered", source=self._name)
+                return FetchResult()
+            return FetchResult(problems={FEED: str(error)})
         except (UpstreamError, ParserFailed) as error:
             return FetchResult(problems={FEED: str(error)})
         except WrongShape as error:
@@ -97,6 +102,7 @@ class MachinesSource:
             self.forget()
             parsed = await self._parse(spool.file, response.packed)
         document = document_of(parsed, now)
+        self._answered = True
         self._last_mirror = response.mirror
         if tag := response.headers.get("etag"):
             self._etags[response.mirror] = tag
