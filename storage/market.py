@@ -6,7 +6,7 @@ Works on plain rows so that it stays below the domain: a series is its six texts
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from statistics import median
 from typing import Any, NamedTuple
@@ -22,6 +22,8 @@ SERIES_COLUMNS = ("platform", "gpu", "region", "tier", "verification", "segment"
 _MAX_REJECT_SAMPLES = 20
 _SAMPLE_CHARS = 2000
 _DAY = 86_400
+_PART = 500
+"""Rows taken at a time from a long answer."""
 
 _SIDES = ("rented", "available", "all")
 QUOTE_VALUE_COLUMNS: tuple[str, ...] = (
@@ -45,6 +47,8 @@ _POINT_COLUMNS = (
     "total",
     "samples",
     "utilization",
+    "source_id",
+    "demand",
 )
 _RAW_POINT_COLUMNS = (
     "ts",
@@ -55,6 +59,8 @@ _RAW_POINT_COLUMNS = (
     "all_count",
     "flags",
     "utilization",
+    "source_id",
+    "demand",
 )
 
 
@@ -114,6 +120,7 @@ class MarketStore:
         self._series_ids: dict[SeriesTexts, int] = {}
         self._series_texts: dict[int, SeriesTexts] = {}
         self._source_ids: dict[str, int] = {}
+        self._source_slugs: dict[int, str] = {}
         self._quote_sql: str | None = None
 
     async def _rows(self, query: Select[Any]) -> Sequence[Row[Any]]:
@@ -131,6 +138,13 @@ class MarketStore:
                 await conn.execute(select(t.source.c.id).where(t.source.c.slug == slug))
             ).scalar_one()
         return self._source_ids[slug]
+
+    async def source_names(self, ids: Collection[int]) -> dict[int, str]:
+        """Slugs of sources by id, in the order of *ids*."""
+        if any(source_id not in self._source_slugs for source_id in ids):
+            rows = await self._rows(select(t.source.c.id, t.source.c.slug))
+            self._source_slugs.update((row.id, row.slug) for row in rows)
+        return {source_id: self._source_slugs[source_id] for source_id in ids if source_id in self._source_slugs}
 
     async def series_ids(self, conn: AsyncConnection, keys: Sequence[SeriesTexts]) -> dict[SeriesTexts, int]:
         """Ids of *keys*, created when new; runs in the caller's write transaction.
@@ -159,6 +173,7 @@ class MarketStore:
         self._series_ids.clear()
         self._series_texts.clear()
         self._source_ids.clear()
+        self._source_slugs.clear()
 
     async def find_series(self, key: SeriesTexts) -> int | None:
         """Id of a stored series, or None."""
@@ -283,6 +298,7 @@ class MarketStore:
                 t.source.c.slug.label("source"),
                 t.market_update.c.fetched_at,
                 t.market_update.c.method,
+                t.market_update.c.feed,
             )
             .join(t.source, t.source.c.id == t.quote.c.source_id)
             .join(t.market_update, t.market_update.c.id == t.quote.c.update_id)
@@ -401,9 +417,9 @@ class MarketStore:
             bucket: seconds of a bucket of the tier; the one that holds *start_ts* is read as well.
 
         Returns:
-            Rollups as (ts, price, p10, p90, rented_price, available_price, rented, total, samples, utilization), and
-            quotes as (ts, all_median, all_p10, all_p90, rented_median, available_median, rented_count, all_count,
-            flags, utilization, source), each with ts < *end_ts*, oldest first.
+            Rollups as (ts, price, p10, p90, rented_price, available_price, rented, total, samples, utilization,
+            source_id, demand), and quotes as (ts, all_median, all_p10, all_p90, rented_median, available_median,
+            rented_count, all_count, flags, utilization, source_id, demand), each with ts < *end_ts*, oldest first.
         """
         rolled: Sequence[Any] = ()
         async with self.db.read() as conn:
@@ -415,8 +431,7 @@ class MarketStore:
                 rolled = (await conn.execute(query.order_by(table.c.ts))).all()
             raw_from = max(start_ts, rolled[-1][0] + bucket) if rolled else start_ts
             query = (
-                select(*(t.quote.c[name] for name in _RAW_POINT_COLUMNS), t.source.c.slug.label("source"))
-                .join(t.source, t.source.c.id == t.quote.c.source_id)
+                select(*(t.quote.c[name] for name in _RAW_POINT_COLUMNS))
                 .where(t.quote.c.series_id == series_id, t.quote.c.ts >= raw_from, t.quote.c.ts < end_ts)
                 .order_by(t.quote.c.ts)
             )
@@ -425,17 +440,22 @@ class MarketStore:
     async def raw_for_rollup(self, start_ts: int, end_ts: int, series_ids: Sequence[int]) -> Sequence[Row[Any]]:
         """What the rollup function needs of some series' raw quotes with start <= ts < end, in (series, time) order."""
         query: Select[Any] = (
-            select(t.quote.c.series_id, t.quote.c.ts, *(t.quote.c[name] for name in QUOTE_VALUE_COLUMNS))
+            select(
+                t.quote.c.series_id,
+                t.quote.c.ts,
+                t.quote.c.source_id,
+                *(t.quote.c[name] for name in QUOTE_VALUE_COLUMNS),
+            )
             .where(t.quote.c.series_id.in_(series_ids), t.quote.c.ts >= start_ts, t.quote.c.ts < end_ts)
             .order_by(t.quote.c.series_id, t.quote.c.ts)
         )
         return await self._rows(query)
 
     async def all_series(self, *, headline_only: bool) -> list[int]:
-        """Ids of all series, or of those without a segment."""
+        """Ids of all series, or of the worldwide ones without a segment."""
         query = select(t.series.c.id).order_by(t.series.c.id)
         if headline_only:
-            query = query.where(t.series.c.segment == "any")
+            query = query.where(t.series.c.segment == "any", t.series.c.region == "global")
         async with self.db.read() as conn:
             return list((await conn.execute(query)).scalars())
 
@@ -475,20 +495,23 @@ class MarketStore:
             )
             .where(within, day.c.price.is_(None))
         )
-        async with self.db.read() as conn:
-            rows = (await conn.execute(priced)).all()
-            of_flagged = (await conn.execute(flagged)).all()
-            if any(row.series_id not in self._series_texts for row in [*rows, *of_flagged]):
-                await self._load_series(conn)
-        prices: dict[SeriesTexts, list[float]] = {}
-        for row in rows:
-            prices.setdefault(self._series_texts[row.series_id], []).append(row.price)
+        by_id: dict[int, list[float]] = {}
         days: dict[tuple[int, int], list[float]] = {}
-        for row in of_flagged:
-            days.setdefault((row.series_id, row.ts), []).append(row.all_median)
-        for (series_id, _), medians in days.items():
-            prices.setdefault(self._series_texts[series_id], []).append(median(medians))
-        return prices
+        async with self.db.read() as conn:
+            # In pieces: tens of thousands of rows at once would hold the event loop.
+            async with conn.stream(priced) as priced_rows:
+                async for part in priced_rows.partitions(_PART):
+                    for series_id, price in part:
+                        by_id.setdefault(series_id, []).append(price)
+            async with conn.stream(flagged) as flagged_rows:
+                async for part in flagged_rows.partitions(_PART):
+                    for series_id, ts, price in part:
+                        days.setdefault((series_id, ts), []).append(price)
+            for (series_id, _), medians in days.items():
+                by_id.setdefault(series_id, []).append(median(medians))
+            if any(series_id not in self._series_texts for series_id in by_id):
+                await self._load_series(conn)
+        return {self._series_texts[series_id]: prices for series_id, prices in by_id.items()}
 
     # --- retention ---
 

@@ -124,6 +124,7 @@ def _rollup(name: str) -> Table:
         Column("total", Float, nullable=False),  # mean GPUs listed
         Column("demand", Float),
         Column("utilization", Float),  # mean of what quotes without a count report
+        Column("source_id", Integer),  # the source of most of the quotes
         PrimaryKeyConstraint("series_id", "ts"),
         sqlite_with_rowid=False,
     )
@@ -187,6 +188,7 @@ daily_fix = Table(
     Column("day", BigInteger, nullable=False),  # start of the day (UTC), epoch seconds
     Column("value", Float, nullable=False),
     Column("samples", Integer, nullable=False),
+    Column("thin", Boolean, nullable=False),
     Column("method", SmallInteger, nullable=False),
     Column("content_hash", String(64), nullable=False),
     Column("computed_at", UtcDateTime, nullable=False),

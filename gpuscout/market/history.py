@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -16,6 +17,8 @@ RAW_RANGE = timedelta(hours=48)
 """Up to this range raw quotes are read: they are kept at least that long."""
 HOUR_RANGE = timedelta(days=120)
 """Up to this range headline series are read from hourly rollups; beyond, and for segments, from daily ones."""
+SPARSE_HOURS = 4
+"""Hours rolled up that lie further apart than this, on average, are read as days."""
 RAW_STEP = timedelta(minutes=15)
 """Least nominal distance of raw quotes: missing polls within it are no gap."""
 
@@ -49,10 +52,10 @@ def find_gaps(times: Sequence[int], step: int, end_ts: int) -> tuple[list[tuple[
 
 def _point(row: Sequence[Any]) -> HistoryPoint:
     """The point of a raw quote. A flagged price is left out of what is drawn; its counts stay."""
-    ts, price, p10, p90, rented_price, available_price, rented, total, flags, said, _source = row
+    ts, price, p10, p90, rented_price, available_price, rented, total, flags, said, source, demand = row
     if flags & QuoteFlag.OUTLIER:
-        return HistoryPoint(ts, None, None, None, None, None, rented, total, 1, said)
-    return HistoryPoint(ts, price, p10, p90, rented_price, available_price, rented, total, 1, said)
+        return HistoryPoint(ts, None, None, None, None, None, rented, total, 1, said, source, demand)
+    return HistoryPoint(ts, price, p10, p90, rented_price, available_price, rented, total, 1, said, source, demand)
 
 
 async def read_history(
@@ -70,26 +73,49 @@ async def read_history(
     start_ts, end_ts = int(start.timestamp()), int(end.timestamp()) + 1
     if tier is HistoryTier.RAW:
         tier = await _kept_tier(store, key, series_id, start_ts, end_ts)
+    rolled, tail = await _rows(store, tier, series_id, start_ts, end_ts)
+    if tier is HistoryTier.HOUR and not tail and _sparse(rolled):
+        tier = HistoryTier.DAY
+        rolled, tail = await _rows(store, tier, series_id, start_ts, end_ts)
     step = _step(tier, interval)
-    stored, bucket = {HistoryTier.HOUR: ("hour", HOUR), HistoryTier.DAY: ("day", DAY)}.get(tier, (None, 1))
-    rolled, tail = await store.history_rows(stored, series_id, start_ts, end_ts, bucket)
     newest = [_point(row) for row in tail]
     times = [row[0] for row in rolled] + [point.ts for point in newest]
     kept = thin([row[1] for row in rolled] + [point.price for point in newest], points)
     gaps, missing = find_gaps(times, int(step.total_seconds()), end_ts) if times else ([], 0)
     first_raw = len(rolled)
+    shown = [HistoryPoint._make(rolled[i]) if i < first_raw else newest[i - first_raw] for i in kept]
+    sources = await _sources(store, shown)
     return History(
         key=key,
         tier=tier,
         start=start,
         end=end,
         step=step,
-        points=[HistoryPoint._make(rolled[i]) if i < first_raw else newest[i - first_raw] for i in kept],
+        points=shown,
         gaps=gaps,
         missing=missing,
-        source=tail[-1].source if tail else "",
+        source=sources.get(shown[-1].source_id or 0, "") if shown else "",
         thinned=len(kept) < len(times),
+        sources=sources,
     )
+
+
+async def _rows(
+    store: MarketStore, tier: HistoryTier, series_id: int, start_ts: int, end_ts: int
+) -> tuple[Sequence[Any], Sequence[Any]]:
+    stored, bucket = {HistoryTier.HOUR: ("hour", HOUR), HistoryTier.DAY: ("day", DAY)}.get(tier, (None, 1))
+    return await store.history_rows(stored, series_id, start_ts, end_ts, bucket)
+
+
+def _sparse(rolled: Sequence[Any]) -> bool:
+    """Whether hours lie so far apart that days say as much: history of sources that were read once or twice a day."""
+    return len(rolled) > 1 and (rolled[-1][0] - rolled[0][0]) / (len(rolled) - 1) > SPARSE_HOURS * HOUR
+
+
+async def _sources(store: MarketStore, points: Sequence[HistoryPoint]) -> dict[int, str]:
+    """Names of the points' sources by id, most points first."""
+    times = Counter(point.source_id for point in points if point.source_id is not None)
+    return await store.source_names([source_id for source_id, _ in times.most_common()])
 
 
 async def _kept_tier(store: MarketStore, key: SeriesKey, series_id: int, start_ts: int, end_ts: int) -> HistoryTier:

@@ -6,28 +6,27 @@ Medians do not compose, so a rollup is always computed from raw quotes, never fr
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from gpuscout.market.buckets import COUNTS, QuoteColumns, roll_up_columns, row_columns
 from gpuscout.market.models import QuoteFlag
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 HOUR = 3600
 DAY = 86400
 SECONDS = {"hour": HOUR, "day": DAY}
 
-_PRICE_COLUMNS = {
+_FIGURES = {
     "price": "all_median",
     "p10": "all_p10",
     "p90": "all_p90",
     "rented_price": "rented_median",
     "available_price": "available_median",
+    "rented": "rented_count",
+    "total": "all_count",
     "demand": "demand",
+    "utilization": "utilization",
 }
-_COUNTS = {"rented": "rented_count", "total": "all_count"}
-_REPORTED = "utilization"
-INPUT_COLUMNS: tuple[str, ...] = (*_PRICE_COLUMNS.values(), *_COUNTS.values(), _REPORTED)
+"""Columns of a quote by their names in :class:`gpuscout.market.buckets.QuoteColumns`."""
 
 
 def roll_up(rows: Sequence[Any], bucket_seconds: int) -> list[dict[str, Any]]:
@@ -37,52 +36,29 @@ def roll_up(rows: Sequence[Any], bucket_seconds: int) -> list[dict[str, Any]]:
     ``p90``, ``rented_price``, ``available_price`` and ``demand`` are the median over the bucket's quotes that have
     the figure; ``price_min`` and ``price_max`` the extremes of ``price``; ``rented`` and ``total`` the mean GPUs over
     the quotes that count them (0 when none does); ``utilization`` the mean of what quotes without a count report;
-    ``samples`` the number of quotes. A bucket without quotes has no row: a gap stays a gap.
+    ``samples`` the number of quotes; ``source_id`` the source of most of them, of equally many the lower id. A bucket
+    without quotes has no row: a gap stays a gap.
 
     Args:
-        rows: with ``series_id``, ``ts``, ``flags`` and :data:`INPUT_COLUMNS`, in (series, time) order.
+        rows: with ``series_id``, ``ts``, ``source_id``, ``flags`` and the figures of a raw quote.
         bucket_seconds: 3600 or 86400; buckets start at multiples of it (UTC).
     """
     import numpy as np
 
     if not rows:
         return []
-    series = np.fromiter((row.series_id for row in rows), dtype=np.int64, count=len(rows))
-    times = np.fromiter((row.ts for row in rows), dtype=np.int64, count=len(rows))
-    buckets = times - times % bucket_seconds
-    starts = np.flatnonzero(np.r_[True, (np.diff(series) != 0) | (np.diff(buckets) != 0)])
-    ends = np.r_[starts[1:], len(rows)]
-    outlier = np.fromiter((bool(row.flags & QuoteFlag.OUTLIER) for row in rows), dtype=bool, count=len(rows))
-
-    prices: dict[str, NDArray[np.float64]] = {}
-    for name, column in _PRICE_COLUMNS.items():
-        values = np.array([getattr(row, column) for row in rows], dtype=np.float64)
-        if name != "demand":
-            values[outlier] = np.nan
-        prices[name] = values
-    counts = {name: np.array([getattr(row, column) for row in rows], float) for name, column in _COUNTS.items()}
-    sized = np.fromiter((not row.flags & QuoteFlag.UNSIZED for row in rows), dtype=bool, count=len(rows))
-    reported = np.array([getattr(row, _REPORTED) for row in rows], dtype=np.float64)
-
-    result: list[dict[str, Any]] = []
-    for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
-        row: dict[str, Any] = {
-            "series_id": int(series[start]),
-            "ts": int(buckets[start]),
-            "samples": end - start,
-        }
-        for name, values in prices.items():
-            known = values[start:end]
-            known = known[~np.isnan(known)]
-            row[name] = float(np.median(known)) if known.size else None
-            if name == "price":
-                row["price_min"] = float(known.min()) if known.size else None
-                row["price_max"] = float(known.max()) if known.size else None
-        for name, values in counts.items():
-            counted = values[start:end][sized[start:end]]
-            row[name] = float(counted.mean()) if counted.size else 0.0
-        said = reported[start:end]
-        said = said[~np.isnan(said)]
-        row[_REPORTED] = float(said.mean()) if said.size else None
-        result.append(row)
-    return result
+    flags = np.fromiter((row.flags for row in rows), dtype=np.int64, count=len(rows))
+    figures = {
+        name: np.array([getattr(row, column) for row in rows], dtype=np.float64) for name, column in _FIGURES.items()
+    }
+    for name in COUNTS:
+        figures[name][(flags & QuoteFlag.UNSIZED) != 0] = np.nan  # a count that is unknown, not zero
+    quotes = QuoteColumns(
+        series=np.fromiter((row.series_id for row in rows), dtype=np.int64, count=len(rows)),
+        ts=np.fromiter((row.ts for row in rows), dtype=np.int64, count=len(rows)),
+        source=np.fromiter((row.source_id for row in rows), dtype=np.int64, count=len(rows)),
+        outlier=(flags & QuoteFlag.OUTLIER) != 0,
+        **figures,
+    )
+    names, columns = row_columns(roll_up_columns(quotes, bucket_seconds))
+    return [dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True)]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections import Counter
 from statistics import mean, median
 from typing import Any, NamedTuple
 
@@ -24,6 +25,7 @@ class Row(NamedTuple):
     rented_count: int
     all_count: int
     utilization: float | None = None
+    source_id: int = 1
 
 
 price = st.none() | st.floats(0.01, 20)
@@ -42,6 +44,7 @@ rows = st.lists(
         st.integers(0, 50),
         st.integers(50, 90),
         st.none() | st.floats(0, 1),
+        st.integers(1, 3),
     ),
     max_size=60,
 ).map(lambda items: sorted(items, key=lambda r: (r.series_id, r.ts)))
@@ -75,6 +78,7 @@ def naive(items: list[Row], bucket: int) -> dict[tuple[int, int], dict[str, Any]
             "rented": mean([row.rented_count for row in counted] or [0]),
             "total": mean([row.all_count for row in counted] or [0]),
             "utilization": mean(said) if said else None,
+            "source_id": min(Counter(sorted(row.source_id for row in group)).most_common(), key=lambda n: -n[1])[0],
         }
     return result
 

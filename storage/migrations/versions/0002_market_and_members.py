@@ -55,6 +55,8 @@ def upgrade() -> None:
     for table in _WITH_UTILIZATION:
         with _changing(table) as batch:
             batch.add_column(_number("utilization"))
+            if table != "quote":
+                batch.add_column(sa.Column("source_id", sa.Integer()))
     _create_market()
     _create_members()
 
@@ -88,6 +90,7 @@ def _create_market() -> None:
         _big("day"),
         _number("value", nullable=False),
         _count("samples"),
+        sa.Column("thin", sa.Boolean(), nullable=False),
         sa.Column("method", sa.SmallInteger(), nullable=False),
         _text("content_hash", 64),
         _time("computed_at"),
@@ -161,4 +164,6 @@ def downgrade() -> None:
         op.drop_table(table)
     for table in _WITH_UTILIZATION:
         with _changing(table) as batch:
+            if table != "quote":
+                batch.drop_column("source_id")
             batch.drop_column("utilization")
