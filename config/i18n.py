@@ -70,8 +70,8 @@ class Text:
         return f"{text}/{per}" if per else text
 
     def day(self, day: date) -> str:
-        """A calendar day in the reader's words, e.g. ``24 Nov 2026``."""
-        return format_date(day, "d MMM y", locale=self._babel)
+        """A calendar day as the reader writes it, e.g. ``Nov 24, 2026``."""
+        return format_date(day, "medium", locale=self._babel)
 
     def percent(self, ratio: float, digits: int = 0, signed: bool = False) -> str:
         """A ratio as a percentage; *signed* puts a plus before a gain."""

@@ -226,7 +226,7 @@ async def test_test_post(scene: Scene, world: World, admin: Any) -> None:
     assert "Test post sent" in texts(result.response)
     (post,) = [m for m in scene.channel.history() if m.author.bot]
     text = texts(post)
-    assert "GPU market, 1 Jan 2026" in text
+    assert "GPU market, Jan 1, 2026" in text
     assert "A test: this is how the feed will look here." in text
     assert "RTX 4090" in text
     assert "[500.farm](<https://500.farm>)" in text

@@ -33,7 +33,7 @@ async def test_set_everything(scene: Scene, world: World) -> None:
     text = texts(result.response)
     assert "✅ Saved." in text
     assert "**Time zone** New York · Eastern Time (UTC−05:00)" in text
-    assert "**Currency** Euro beside US dollars, at 0.8600 for $1, the operator's rate of 19 Dec 2025 (ECB)" in text
+    assert "**Currency** Euro beside US dollars, at 0.8600 for $1, the operator's rate of Dec 19, 2025 (ECB)" in text
     assert "**Electricity** $0.30/kWh" in text
     assert "**Language** English" in text
     row = world.member_rows.rows[scene.alice.id]
@@ -60,7 +60,7 @@ async def test_the_language_chosen_is_that_of_every_answer(scene: Scene) -> None
 async def test_currency_and_zone_reach_the_price_card(scene: Scene, world: World) -> None:
     await scene.alice.slash(scene.channel, "settings", timezone="Asia/Tokyo", currency="EUR")
     card = await scene.alice.slash(scene.channel, "price", gpu="rtx-4090")
-    assert "≈ €0.288/h · €0.216/h at 0.8600 EUR for $1, the operator's rate of 19 Dec 2025" in texts(card.response)
+    assert "≈ €0.288/h · €0.216/h at 0.8600 EUR for $1, the operator's rate of Dec 19, 2025" in texts(card.response)
     assert world.charts.specs[-1].timezone == "Asia/Tokyo"
     await scene.bob.slash(scene.channel, "price", gpu="rtx-4090")
     assert world.charts.specs[-1].timezone == "UTC"
