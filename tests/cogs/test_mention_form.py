@@ -118,6 +118,47 @@ async def test_other_hybrids_answer_with_one_embed(bot: ScoutBot, world: World, 
     assert world.usage.outcomes == [(text.lower(), "mention", "ok")]
 
 
+@pytest.mark.parametrize(
+    ("text", "title", "said"),
+    [
+        ("market", "GPU hosting market", "**Most rented**\n77% rented **RTX 4090** (RunPod) $0.61/h"),
+        ("market earnings", "GPU hosting market: Best earners", "**1. RTX 5090** · $3.41/day"),
+        ("market Up in 7 d", "GPU hosting market: Up in 7 d", "**1. RTX 4090** · ▲ +2.0%"),
+        ("compare RTX 4090, 5090", "Compared: Price", "▫️ **RTX 4090** $0.335/h · ▲ +2.0% (7 d)"),
+        (
+            "compare 4090 vs 5090 utilization 30d",
+            "Compared: Utilization",
+            "**RTX 5090** 67% rented · ▲ +1.2 points (30 d)",
+        ),
+        ("compare RTX 4090 vast, runpod earnings", "Compared: Earnings a day", "**Vast.ai** $2.12/day"),
+    ],
+)
+async def test_market_and_compare_are_one_plain_embed(bot: ScoutBot, text: str, title: str, said: str) -> None:
+    message = await say(bot, text)
+    (embed,) = message.embeds
+    assert embed.title == title
+    assert said in embed.description
+    assert "[500.farm](<https://500.farm>)" in embed.fields[-1].value
+    assert len(embed) <= 6000
+    assert dpytest.sent_queue.empty()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("market nonsense", "There is no ranking called “nonsense”."),
+        ("compare", "Name a GPU, for example: price RTX 4090 vast."),
+        ("compare 30d", "Name a GPU, for example: price RTX 4090 vast."),
+        ("compare RTX 4900, 5090", "I don't know a GPU called “RTX 4900”"),
+        ("compare 4090, 5090, 3060, 3070, 3080, 3090, 4080", "I compare at most 6 at once"),
+    ],
+)
+async def test_what_market_and_compare_do_not_understand(bot: ScoutBot, text: str, said: str) -> None:
+    message = await say(bot, text)
+    assert said in message.content
+    assert not message.embeds
+
+
 async def test_simulated_badge(bot: ScoutBot, world: World) -> None:
     world.market.simulated = True
     message = await say(bot, "price RTX 4090")

@@ -18,8 +18,8 @@ pytestmark = pytest.mark.simcord(shard_count=1)
 
 async def test_only_impersonal_commands_answer_to_a_mention(scene: Scene) -> None:
     by_mention = {command.qualified_name for command in scene.env.bot.walk_commands()}
-    assert by_mention == {"price", "status", "help", "about"}
-    assert by_mention <= HYBRID
+    assert by_mention == {"price", "compare", "market", "status", "help", "about"}
+    assert by_mention == HYBRID
     for command in scene.env.bot.walk_commands():
         assert isinstance(command, commands.HybridCommand)
     assert {c.qualified_name for c in scene.env.bot.tree.walk_commands()} >= by_mention
@@ -50,6 +50,14 @@ async def test_payload(scene: Scene) -> None:
     assert [name for name, option in options.items() if option["required"]] == ["gpu"]
     assert [name for name, option in options.items() if option.get("autocomplete")] == ["gpu", "platform", "region"]
     assert [choice["value"] for choice in options["range"]["choices"]] == ["24h", "7d", "30d", "90d", "1y", "2y"]
+
+
+async def test_message_menu(scene: Scene) -> None:
+    (menu,) = [command for command in await command_payload(scene.env.bot.tree) if command["type"] == 3]
+    assert menu["name"] == "Prices of GPUs named here"
+    assert menu["name_localizations"]["de"] == "Preise der genannten GPUs"
+    assert all(1 <= len(name) <= 32 for name in (menu["name"], *menu["name_localizations"].values()))
+    assert (menu["contexts"], menu["integration_types"]) == ([0, 1, 2], [0, 1])
 
 
 async def test_names_and_descriptions_are_translated(scene: Scene) -> None:
