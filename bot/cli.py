@@ -9,6 +9,7 @@ import asyncio
 import sys
 from collections.abc import Coroutine
 from importlib import metadata
+from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
@@ -162,6 +163,29 @@ def ingest(
 
     settings = settings_or_fail()
     run_async(ingest_once(settings, source, feed))
+
+
+@app.command()
+def backfill(
+    files: Annotated[list[Path] | None, typer.Argument(help="CSV or JSON, also gzipped.")] = None,
+    again: Annotated[bool, typer.Option("--again", help="Load files once more that were loaded before.")] = False,
+    rejects: Annotated[Path | None, typer.Option(help="Write each rejected row with line and reason, as CSV.")] = None,
+    template: Annotated[bool, typer.Option("--template", help="Print a CSV that loads, and exit.")] = False,
+) -> None:
+    """Load price history from files. Safe to repeat; a load that was stopped goes on where it was."""
+    from bot.backfill import load_history
+    from gpuscout.market.history_file import TEMPLATE
+
+    if template:
+        typer.echo(TEMPLATE, nl=False)
+        raise typer.Exit
+    if not files:
+        fail("name a file, for example: gpuscout backfill history.csv.gz", 2)
+    for file in files:
+        if not file.is_file():
+            fail(f"there is no file {file}", 2)
+    settings = settings_or_fail()
+    run_async(load_history(settings, files, again=again, rejects=rejects))
 
 
 @app.command()

@@ -87,6 +87,10 @@ class BackfillStore:
                 await conn.execute(select(t.backfill_file).where(t.backfill_file.c.content_hash == content_hash))
             ).one_or_none()
 
+    async def forget_record(self, conn: AsyncConnection, content_hash: str) -> None:
+        """Drop what is known of a file or run."""
+        await conn.execute(t.backfill_file.delete().where(t.backfill_file.c.content_hash == content_hash))
+
     async def keep_record(
         self,
         conn: AsyncConnection,
