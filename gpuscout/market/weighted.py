@@ -19,16 +19,16 @@ MIN_FOR_PERCENTILES = 10
 """GPUs; a single one has percentiles too."""
 
 
-def whole_cents(total_usd: float, num_gpus: int) -> float:
-    """USD per GPU-hour of a machine that asks *total_usd* an hour, cut to a whole cent as the exporter does.
+def whole_cents(total_usd: float, num_gpus: int) -> int:
+    """Cents per GPU-hour of a machine that asks *total_usd* an hour, cut to whole ones as the exporter does.
 
-    The arithmetic is the exporter's, so that equal machines give equal statistics: 0.29 may become 0.28.
+    The arithmetic is the exporter's, so that equal machines give equal statistics: $0.29 may become 28 cents.
     """
-    return int(total_usd / num_gpus * 100) / 100
+    return int(total_usd / num_gpus * 100)
 
 
 def weighted_side(machines: Iterable[tuple[float, int]]) -> Side:
-    """Statistics of (price, GPUs) pairs in any order; pairs without GPUs do not count."""
+    """Statistics of (price, GPUs) pairs in any order, in the prices' unit; pairs without GPUs do not count."""
     counted = sorted(pair for pair in machines if pair[1] > 0)
     if not counted:
         return Side()

@@ -140,7 +140,7 @@ def apply(fault: Fault, version: Version, document: Document) -> bytes:
             kept = set(sorted(model["name"] for model in document["models"])[1::2])
             return render(_with(document, [m for m in document["models"] if m["name"] in kept]))
         case "wrong_shape":
-            return render(_reshaped(fault.shape, document))
+            return render(reshape(fault.shape, document, "models", "name"))
         case "bad_items":
             bad = BAD_V1 if version == "v1" else BAD_V2
             return render(_with(document, [*document["models"], *bad]))
@@ -155,13 +155,14 @@ def _with(document: Document, models: list[Any]) -> Document:
     return {**document, "models": models}
 
 
-def _reshaped(shape: Shape, document: Document) -> object:
+def reshape(shape: Shape, document: Document, items: str, name: str) -> object:
+    """A document with another shape; ``items`` is the key of its list, ``name`` that of an item's name."""
     match shape:
         case "error":
             return {"error": "internal", "success": False}
         case "list":
-            return document["models"]
+            return document[items]
         case "models_object":
-            return {**document, "models": {m["name"]: m for m in document["models"]}}
+            return {**document, items: {str(item[name]): item for item in document[items]}}
         case "empty":
             return {}

@@ -87,6 +87,11 @@ class ModelSnapshot:
     vram: Ints
     dlperf: Floats
     tflops: Floats
+    min_chunk: Ints
+    rows: Ints
+    """Who each machine is: the same number at every instant."""
+    hosts: Ints
+    """Equal for machines that stand at one host."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +160,9 @@ class Market:
                         fleet.vram[chosen],
                         fleet.dlperf[chosen],
                         fleet.tflops[chosen],
+                        fleet.min_chunk[chosen],
+                        chosen.astype(np.int64),
+                        (fleet.presence_key[chosen] >> np.uint64(2)).astype(np.int64),
                     )
                 )
         return Snapshot(datetime.fromtimestamp(seconds, UTC), tuple(models))

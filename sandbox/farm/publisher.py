@@ -22,7 +22,9 @@ from sandbox.farm.documents import (
     rfc3339,
 )
 from sandbox.farm.faults import Fault, apply
-from sandbox.farm.market import Market
+from sandbox.farm.machines import PATH as MACHINES
+from sandbox.farm.machines import document_machines
+from sandbox.farm.market import Market, Snapshot
 
 Stamp = Literal["wall", "simulated"]
 Recorded = Mapping[Version, "bytes | str | Document | None"]
@@ -48,6 +50,8 @@ class Publication:
     timestamp: int
     """Nanoseconds since 1970."""
     bodies: Mapping[Version, Body]
+    snapshot: Snapshot
+    fault: Fault
 
 
 class Publisher:
@@ -83,6 +87,8 @@ class Publisher:
         self._current: Publication | None = None
         self._dirty = True
         self._lock = asyncio.Lock()
+        self._machines: tuple[Publication, Body] | None = None
+        self._machines_lock = asyncio.Lock()
 
     @property
     def fault(self) -> Fault:
@@ -123,6 +129,20 @@ class Publisher:
             self._current = publication
             return publication
 
+    async def machines(self) -> Body:
+        """The list of machines that belongs to what is served now; made in a thread when it is first asked for."""
+        publication = await self.current()
+        async with self._machines_lock:
+            if self._machines is None or self._machines[0] is not publication:
+                body = await asyncio.to_thread(self._list_machines, publication)
+                self._machines = (publication, body)
+            return self._machines[1]
+
+    def _list_machines(self, publication: Publication) -> Body:
+        seed, stamp = self.market.seed, publication.timestamp
+        raw = document_machines(publication.snapshot, stamp, seed, publication.fault)
+        return _body(MACHINES, raw, rfc3339(stamp), level=1)
+
     def _publish(self, wall: datetime, last: int, fault: Fault, recorded: Recorded, restamp: bool) -> Publication:
         simulated = self.clock.at(wall)
         timestamp = max(nanoseconds(wall if self._stamp == "wall" else simulated), last + 1)
@@ -135,7 +155,7 @@ class Publisher:
                 bodies[version] = _body(path, raw, rfc3339(timestamp))
             elif (record := recorded[version]) is not None:
                 bodies[version] = _recorded_body(path, version, record, fault, rfc3339(timestamp) if restamp else None)
-        return Publication(wall, timestamp, bodies)
+        return Publication(wall, timestamp, bodies, snapshot, fault)
 
 
 def _recorded_body(
@@ -150,8 +170,8 @@ def _recorded_body(
     return _body(path, content, document["timestamp"])
 
 
-def _body(path: str, raw: bytes, stamp: str) -> Body:
+def _body(path: str, raw: bytes, stamp: str, level: int = 6) -> Body:
     # Unlike the exporter's, the tag covers the content, because switches change it.
     digest = hashlib.sha256(f"{stamp}|{path}|".encode() + raw).hexdigest()
     modified = datetime.fromisoformat(stamp).astimezone(UTC).replace(microsecond=0)
-    return Body(raw, gzip.compress(raw, 6, mtime=0), f'"{digest[:16]}"', modified)
+    return Body(raw, gzip.compress(raw, level, mtime=0), f'"{digest[:16]}"', modified)

@@ -1,8 +1,8 @@
 """A stand-in for 500.farm on loopback.
 
-It serves ``/vastai-exporter/gpu-stats`` and ``/vastai-exporter/gpu-stats/v2`` with the manners
-of the real exporter (methods, validators, compression, error texts), and a switch at
-``/control`` to make it misbehave.
+It serves ``/vastai-exporter/gpu-stats``, ``/vastai-exporter/gpu-stats/v2`` and
+``/vastai-exporter/machines`` with the manners of the real exporter (methods, validators,
+compression, error texts), and a switch at ``/control`` to make it misbehave.
 """
 
 from __future__ import annotations
@@ -24,11 +24,13 @@ from pydantic import ValidationError
 from sandbox.farm.clock import SimClock
 from sandbox.farm.documents import PATHS, Version, rfc3339
 from sandbox.farm.faults import Fault
+from sandbox.farm.machines import PATH as MACHINES
 from sandbox.farm.market import Market
 from sandbox.farm.publisher import Body, Publisher, Recorded, Stamp
 
 MOUNT = "/vastai-exporter"
 _VERSIONS: dict[str, Version] = {MOUNT + path: version for version, path in PATHS.items()}
+_MACHINES = MOUNT + MACHINES
 _log = structlog.get_logger(__name__)
 
 
@@ -164,7 +166,7 @@ class FarmServer:
 
     async def _document(self, request: web.Request) -> web.Response:
         version = _VERSIONS.get(request.path)
-        if version is None:
+        if version is None and request.path != _MACHINES:
             response = _go_error(404, "404 page not found")
         else:
             maybe = await self._faulty(request, version)
@@ -177,8 +179,8 @@ class FarmServer:
         self._record(request, response.status)
         return response
 
-    async def _faulty(self, request: web.Request, version: Version) -> web.Response | None:
-        """The answer under the present fault, or None to close without one."""
+    async def _faulty(self, request: web.Request, version: Version | None) -> web.Response | None:
+        """The answer under the present fault, or None to close without one; no version is the list of machines."""
         fault = self.fault
         if fault.mode != "ok" and self._left is not None:
             self._left -= 1
@@ -192,6 +194,8 @@ class FarmServer:
                 return None
             if fault.mode == "slow":
                 await asyncio.sleep(fault.seconds)
+            if version is None:
+                return _answer(request, await self.publisher.machines())
             publication = await self.publisher.current()
             return _answer(request, publication.bodies.get(version))
         finally:

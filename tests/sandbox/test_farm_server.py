@@ -127,7 +127,7 @@ async def test_other_methods_are_not_allowed(client: httpx.AsyncClient, method: 
     assert answer.text == "Method Not Allowed\n"
 
 
-@pytest.mark.parametrize("path", ["/api/gpu-pricing", "/gpu-stats", f"{MOUNT}/gpu-stats/", f"{MOUNT}/machines", "/"])
+@pytest.mark.parametrize("path", ["/api/gpu-pricing", "/gpu-stats", f"{MOUNT}/gpu-stats/", f"{MOUNT}/hosts", "/"])
 async def test_everything_else_is_not_found(client: httpx.AsyncClient, path: str) -> None:
     answer = await client.get(path)
     assert answer.status_code == 404

@@ -15,6 +15,7 @@ PIECE = 256 * 1024
 MAX_ITEM = 1024 * 1024
 """Characters of one item, or of one other value of the object, beyond which the document is not believed."""
 
+_BEHIND = " \t\n\r,]}"
 _SPACE = re.compile(r"[ \t\n\r]*")
 _decode = json.JSONDecoder(strict=False).raw_decode
 
@@ -118,9 +119,13 @@ class ObjectStream:
                 if not self._more():
                     raise WrongShape("not JSON") from None
                 continue
-            if end < len(self._text) or not self._more():
-                if end - self._at > MAX_ITEM:
-                    raise WrongShape("an item is too large")
+            if end - self._at > MAX_ITEM:
+                raise WrongShape("an item is too large")
+            # A number may go on in the next piece: 0 may become 0.5.
+            whole = end < len(self._text) and (not isinstance(value, int | float) or self._text[end] in _BEHIND)
+            if not whole and len(self._text) - self._at > MAX_ITEM:
+                raise WrongShape("not JSON")
+            if whole or not self._more():
                 self._at = end
                 return value
 

@@ -67,7 +67,8 @@ class Groups:
         self._catalogue = catalogue
         self._slugs: dict[tuple[str, int | None], str] = {}
         self._sizes: dict[tuple[str, str], int] = {}
-        self._machines: defaultdict[Group, list[tuple[float, int, int]]] = defaultdict(list)
+        self._machines: defaultdict[Group, list[tuple[int, int, int]]] = defaultdict(list)
+        """Cents per GPU-hour, GPUs, rented GPUs."""
 
     def slug(self, name: str, vram_gb: int | None) -> str:
         """The model that a name and a memory size mean."""
@@ -102,7 +103,8 @@ class Groups:
 
 
 def _side(side: Side) -> list[Any]:
-    return [side.count, side.median, side.p10, side.p90]
+    """A side counted in cents, in dollars."""
+    return [side.count, *(None if cents is None else cents / 100 for cents in (side.median, side.p10, side.p90))]
 
 
 def parse(read: Callable[[int], bytes], catalogue: GpuCatalogue, emit: Callable[[Status, Any], None]) -> None:
