@@ -10,7 +10,7 @@ from typing import Any
 from gpuscout.market.models import Quote, QuoteFlag, SeriesKey, Side
 from storage.market import QuoteValues, SeriesTexts
 
-PACKING = 1
+PACKING = 2
 """Version of what :func:`pack_rows` writes; part of every cache key, since different programs may share a cache."""
 
 
@@ -60,6 +60,7 @@ def quote_of(row: Any, key: SeriesKey) -> Quote:
         flags=QuoteFlag(row.flags),
         method=row.method,
         reported_utilization=row.utilization,
+        feed=row.feed,
     )
 
 
@@ -72,12 +73,13 @@ def pack(quote: Quote) -> list[Any]:
         quote.source,
         list(values_of(quote)),
         quote.method,
+        quote.feed,
     ]
 
 
 def unpack(packed: list[Any]) -> Quote:
     """A quote from :func:`pack`'s array."""
-    texts, at, fetched_at, source, values, method = packed
+    texts, at, fetched_at, source, values, method, feed = packed
     v = QuoteValues(*values)
     return Quote(
         key=SeriesKey(*texts),
@@ -91,6 +93,7 @@ def unpack(packed: list[Any]) -> Quote:
         flags=QuoteFlag(v.flags),
         method=method,
         reported_utilization=v.utilization,
+        feed=feed,
     )
 
 
