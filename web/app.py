@@ -8,7 +8,7 @@ import errno
 import structlog
 from aiohttp import web
 
-from web import api, charts, health, openapi, pages
+from web import api, charts, health, market_api, openapi, pages
 from web.middleware import middlewares
 from web.router import add_operations
 from web.services import WebServices
@@ -24,8 +24,9 @@ def create_web_app(services: WebServices) -> web.Application:
     """All routes and what goes around them, as one aiohttp application."""
     app = web.Application(middlewares=middlewares(services), client_max_size=services.limits.max_body_bytes)
     health.add_routes(app, services)
-    add_operations(app, services, api.OPERATIONS)
-    openapi.add_routes(app, services, api.OPERATIONS)
+    operations = (*api.OPERATIONS, *market_api.OPERATIONS)
+    add_operations(app, services, operations)
+    openapi.add_routes(app, services, operations)
     charts.add_routes(app, services)
     pages.add_routes(app, services)
     return app

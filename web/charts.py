@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import Literal
 
 import structlog
@@ -12,12 +11,12 @@ from pydantic import Field, field_validator
 from gpuscout.cards.chart_spec import POINTS
 from gpuscout.charts.formatting import resolve_zone
 from gpuscout.charts.pool import ChartUnavailable
-from gpuscout.market.models import MarketUnavailable, UnknownSeries, Verification
+from gpuscout.market.models import HistoryOnly, MarketUnavailable, PriceView, Tier, UnknownSeries, Verification
 from gpuscout.market.ports import RANGES
-from web.lookup import find_gpu, find_platform
+from web.lookup import find_gpu, find_platform, unavailable
 from web.problems import Problem, retry_after
 from web.router import parse_params
-from web.schemas import GPU, PLATFORM, REGION, Params, Segment, Text64, Text80
+from web.schemas import GPU, PLATFORM, REGION, TIER, Params, Segment, Text64, Text80
 from web.services import WebServices
 
 log = structlog.get_logger(__name__)
@@ -33,6 +32,7 @@ class ChartParams(Params):
     range: Literal["24h", "7d", "30d", "90d", "1y", "2y"] = "30d"
     platform: Text64 | None = Field(default=None, description=PLATFORM)
     region: Text64 | None = Field(default=None, description=REGION)
+    tier: Tier | None = Field(default=None, description=TIER)
     verification: Verification = Verification.ANY
     segment: Segment = "any"
     tz: Text64 = Field(default="UTC", description="IANA time zone of the time axis.")
@@ -53,20 +53,12 @@ async def chart(services: WebServices, request: web.Request) -> web.Response:
     gpu = await find_gpu(services, params.slug)
     platform = await find_platform(services, params.platform) if params.platform is not None else None
     try:
-        view = await services.market.price(
-            gpu.slug,
-            platform=platform,
-            region=params.region,
-            verification=params.verification.value,
-            segment=params.segment,
-        )
+        view = await _view(services, gpu.slug, platform, params)
     except UnknownSeries as error:
         others = f" There are quotes on {', '.join(error.alternatives)}." if error.alternatives else ""
         raise Problem(404, f"There are no quotes for this model, platform, region and segment.{others}") from error
     except MarketUnavailable as error:
-        wait = error.next_poll_in if error.next_poll_in is not None else timedelta(minutes=1)
-        detail = "Data temporarily unavailable." if error.last_seen else "There are no market data yet."
-        raise Problem(503, detail, headers=retry_after(wait.total_seconds())) from error
+        raise unavailable(error) from error
     # Up to the reading and not up to now: the same data give the same picture, which caches can keep.
     end = view.quote.at
     history = await services.market.history(view.quote.key, end - RANGES[params.range], end, POINTS)
@@ -87,6 +79,20 @@ async def chart(services: WebServices, request: web.Request) -> web.Response:
         log.warning("chart_unavailable", reason=str(error), gpu=gpu.slug)
         raise Problem(503, "The chart cannot be drawn right now; please try again.", headers=retry_after(10)) from error
     return web.Response(body=image.data, content_type=image.mime, headers=headers)
+
+
+async def _view(services: WebServices, gpu: str, platform: str | None, params: ChartParams) -> PriceView:
+    """The current view, or the last day of a series that has only history."""
+    tier, verification, segment = params.tier, params.verification.value, params.segment
+    try:
+        return await services.market.price(
+            gpu, platform=platform, region=params.region, tier=tier, verification=verification, segment=segment
+        )
+    except HistoryOnly as error:
+        key = error.key
+        return await services.market.past(
+            gpu, platform=key.platform, region=key.region, tier=key.tier, verification=verification, segment=segment
+        )
 
 
 def add_routes(app: web.Application, services: WebServices) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 
-from web.problems import Problem
+from gpuscout.market.models import MarketUnavailable
+from web.problems import Problem, retry_after
 from web.services import WebServices
 
 
@@ -46,9 +48,15 @@ async def find_platform(services: WebServices, text: str) -> str:
     catalogue = services.platforms
     if platform := catalogue.get(text.lower()) or catalogue.resolve(text):
         return platform.slug
-    quoted = await services.market.platforms()
-    if text.lower() in quoted:
+    if text.lower() in await services.market.stored_platforms():
         return text.lower()
     near = [platform.slug for platform in catalogue.suggest(text)]
     hint = f"Did you mean {' or '.join(near)}?" if near else "See /api/v1/platforms for all of them."
     raise Problem(404, f"There is no platform of that name. {hint}", suggestions=near)
+
+
+def unavailable(error: MarketUnavailable) -> Problem:
+    """A 503 that says whether there were data once, and when to ask again."""
+    wait = error.next_poll_in if error.next_poll_in is not None else timedelta(minutes=1)
+    detail = "Data temporarily unavailable." if error.last_seen else "There are no market data yet."
+    return Problem(503, detail, headers=retry_after(wait.total_seconds()))

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
+from config.catalogue import GpuCatalogue
+from config.platforms import PlatformCatalogue
 from gpuscout.charts.model import ChartSpec
 from gpuscout.charts.pool import ChartImage, ChartUnavailable
+from gpuscout.market.earlier import Earlier
+from gpuscout.market.earnings import hosting_share
 from gpuscout.market.models import (
     GLOBAL,
     STALE_LIMIT,
     Freshness,
     History,
+    HistoryOnly,
     HistoryPoint,
     HistoryTier,
     MarketUnavailable,
@@ -25,6 +30,8 @@ from gpuscout.market.models import (
     UnknownSeries,
     freshness,
 )
+from gpuscout.market.overview import MOVER_WINDOWS, Gone, MarketLine, Overview
+from gpuscout.market.past import StoredSeries, matching
 from gpuscout.market.ports import Market
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
@@ -79,7 +86,10 @@ class FakeMarket(Market):
         self.stored = list(quotes)
         self.clock = clock or Clock()
         self.points: dict[SeriesKey, list[HistoryPoint]] = {}
+        self.archive: list[StoredSeries] = []
         self.statuses: list[SourceStatus] = []
+        self.past: dict[SeriesKey, Earlier] = {}
+        self.gone: list[Gone] = []
         self.broken: Exception | None = None
         self.next_poll: timedelta | None = timedelta(minutes=3)
 
@@ -97,17 +107,21 @@ class FakeMarket(Market):
         *,
         platform: str | None = None,
         region: str | None = None,
+        tier: str | None = None,
         verification: str = "any",
         segment: str = "any",
     ) -> PriceView:
         self._check()
         mine = [q for q in self.stored if q.key.gpu == gpu and platform in (None, q.key.platform)]
-        mine = [q for q in mine if q.key.region == (region or GLOBAL)]
+        mine = [q for q in mine if q.key.region == (region or GLOBAL) and tier in (None, q.key.tier)]
         found = [q for q in mine if (q.key.verification, q.key.segment) == (verification, segment)]
         newest = max((q.at for q in self.stored), default=None)
         if newest is None or self.clock() - newest > STALE_LIMIT:
             raise MarketUnavailable(newest, self.next_poll)
         if not found:
+            old = matching(await self.stored(gpu), platform=platform, region=region, tier=tier)
+            if old:
+                raise HistoryOnly(old[0].key, old[0].last + timedelta(days=1))
             raise UnknownSeries(gpu, platform, region)
         chosen = max(found, key=lambda q: q.all.count)
         return PriceView(
@@ -128,6 +142,47 @@ class FakeMarket(Market):
             simulated=chosen.source == "simulator",
         )
 
+    async def past(
+        self,
+        gpu: str,
+        *,
+        platform: str | None = None,
+        region: str | None = None,
+        tier: str | None = None,
+        verification: str = "any",
+        segment: str = "any",
+    ) -> PriceView:
+        self._check()
+        found = matching(await self.stored(gpu), platform=platform, region=region, tier=tier)
+        if not found:
+            raise UnknownSeries(gpu, platform, region)
+        key, at = found[0].key, found[0].last + timedelta(days=1)
+        last = Quote(key, at, at, "archive", Side(), Side(), Side(0, 0.4), flags=QuoteFlag.UNSIZED)
+        return PriceView(
+            gpu=gpu,
+            gpu_name=gpu.upper(),
+            platform=key.platform,
+            region=key.region,
+            quote=last,
+            headline={},
+            segments=(),
+            changes={},
+            freshness=Freshness.UNAVAILABLE,
+            age=self.clock() - at,
+            host_share=None,
+            source="archive",
+            source_url=None,
+            version=1,
+        )
+
+    async def stored(self, gpu: str) -> Sequence[StoredSeries]:
+        self._check()
+        return [series for series in self.archive if series.key.gpu == gpu]
+
+    async def stored_platforms(self) -> Sequence[str]:
+        self._check()
+        return sorted({series.key.platform for series in self.archive} | set(await self.platforms()))
+
     async def quotes(
         self,
         *,
@@ -147,6 +202,32 @@ class FakeMarket(Market):
             and (segments or (q.key.verification, q.key.segment) == ("any", "any"))
             and (include_hidden or freshness(q.at, self.clock(), INTERVAL) is not Freshness.UNAVAILABLE)
         ]
+
+    async def overview(self) -> Overview:
+        self._check()
+        quotes = await self.quotes()
+        newest = max((q.at for q in self.stored), default=None)
+        if newest is None or not quotes:
+            raise MarketUnavailable(newest, self.next_poll)
+        gpus, platforms = GpuCatalogue.load(), PlatformCatalogue.load()
+
+        def line(q: Quote) -> MarketLine:
+            model = gpus.get(q.key.gpu)
+            then = self.past.get(q.key)
+            return MarketLine(
+                quote=q,
+                gpu_name=model.name if model else f"Name of {q.key.gpu}",
+                earlier={} if then is None else dict.fromkeys(MOVER_WINDOWS, then),
+                share=hosting_share(platforms.get(q.key.platform)),
+                power_w=model.tdp_w if model else None,
+            )
+
+        lines = [line(q) for q in quotes if q.listed and not q.outlier]
+        return Overview(1, newest, lines, self.gone, len(quotes) - len(lines), sorted({q.source for q in quotes}))
+
+    async def earlier(self, keys: Sequence[SeriesKey], window: str) -> Mapping[SeriesKey, Earlier]:
+        self._check()
+        return {key: self.past[key] for key in keys if key in self.past}
 
     async def history(self, key: SeriesKey, start: datetime, end: datetime, points: int = 500) -> History:
         self._check()

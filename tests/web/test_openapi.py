@@ -14,6 +14,7 @@ from referencing.jsonschema import DRAFT202012
 Client = TestClient  # type: ignore[type-arg]
 ROUTES = {
     "/api/v1/gpus",
+    "/api/v1/market",
     "/api/v1/platforms",
     "/api/v1/prices",
     "/api/v1/prices/{gpu}/history",
