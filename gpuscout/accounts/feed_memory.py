@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
 REARM: Final = 0.6
 """A series that was told of is told of again only after its change fell below this part of the threshold."""
+PAUSE: Final = timedelta(hours=6)
+"""And not before this time: a price that jumps by whole cents may pass the threshold and calm down all day long."""
 FORGET_DAYS: Final = 7
 """A series that is listed no more is forgotten after this many days."""
 
 
 class Told(BaseModel):
-    """A move that was told: its direction and when."""
+    """A move that was told: its direction, when, and whether the series has calmed down since."""
 
     model_config = ConfigDict(frozen=True)
 
     up: bool
     at: AwareDatetime
+    calm: bool = False
 
 
 class FeedMemory(BaseModel):

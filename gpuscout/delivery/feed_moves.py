@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from gpuscout.accounts.feed_memory import FORGET_DAYS, REARM, FeedMemory, Told
+from gpuscout.accounts.feed_memory import FORGET_DAYS, PAUSE, REARM, FeedMemory, Told
 from gpuscout.market.models import SeriesKey
 from gpuscout.market.overview import MarketLine
 
@@ -29,8 +29,9 @@ def big_moves(
 ) -> tuple[list[MarketLine], FeedMemory]:
     """Moves of at least *threshold* percent over a day that were not told yet, largest first.
 
-    Hysteresis: a series that was told of is silent until its change fell below :data:`REARM` of the threshold, or
-    turned into an equally big one the other way. So one that hovers around the threshold is told of once.
+    Hysteresis: a series that was told of is silent until its change fell below :data:`REARM` of the threshold and
+    :data:`PAUSE` has passed, or until it turned into an equally big one the other way. So one that hovers around the
+    threshold is told of once.
 
     Returns:
         The moves, and the memory in which series are armed again. The moves are marked as told by :func:`tell`, for
@@ -47,15 +48,18 @@ def big_moves(
         if ratio is None:
             continue
         before = told.get(key)
-        if before is not None and abs(ratio) < limit * REARM:
-            del told[key]
-            before = None
-        if abs(ratio) >= limit and (before is None or before.up != (ratio > 0)):
+        if before is not None and not before.calm and abs(ratio) < limit * REARM:
+            before = told[key] = before.model_copy(update={"calm": True})
+        if abs(ratio) >= limit and (before is None or _is_news(before, ratio, now)):
             moves.append((abs(ratio), line))
     oldest = now - timedelta(days=FORGET_DAYS)
-    told = {key: move for key, move in told.items() if key in listed or move.at > oldest}
+    told = {key: move for key, move in told.items() if move.at > oldest or (key in listed and not move.calm)}
     moves.sort(key=lambda item: (-item[0], item[1].key))
     return [line for _, line in moves[:MOST_MOVES]], memory.model_copy(update={"told": told})
+
+
+def _is_news(before: Told, ratio: float, now: datetime) -> bool:
+    return before.up != (ratio > 0) or (before.calm and now - before.at >= PAUSE)
 
 
 def tell(memory: FeedMemory, moves: Sequence[MarketLine], now: datetime) -> FeedMemory:

@@ -26,11 +26,11 @@ def line(ratio: float | None, gpu: str = "rtx-4090", count: int = 50, then: int 
     return MarketLine(quote=now, gpu_name=gpu, earlier=earlier)
 
 
-def told(ratios: list[float | None], threshold: float = 10.0) -> list[bool]:
-    """For each look whether a move is told."""
+def told(ratios: list[float | None], threshold: float = 10.0, minutes: int = 240) -> list[bool]:
+    """For each look, every *minutes*, whether a move is told."""
     memory, found = FeedMemory(), []
     for number, ratio in enumerate(ratios):
-        now = NOW + timedelta(minutes=15 * number)
+        now = NOW + timedelta(minutes=minutes * number)
         moves, memory = big_moves([line(ratio)], threshold, memory, now)
         memory = tell(memory, moves, now)
         found.append(bool(moves))
@@ -52,6 +52,11 @@ def told(ratios: list[float | None], threshold: float = 10.0) -> list[bool]:
 )
 def test_told_once(ratios: list[float | None], expected: list[bool]) -> None:
     assert told(ratios) == expected
+
+
+def test_not_again_within_six_hours() -> None:
+    assert told([0.12, 0.0, 0.12, 0.0, 0.12], minutes=15) == [True, False, False, False, False]
+    assert told([0.12, -0.12], minutes=15) == [True, True]
 
 
 @given(st.lists(st.floats(-0.9, 3.0), max_size=60), st.floats(1, 100))
