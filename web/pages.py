@@ -18,7 +18,9 @@ from aiohttp import web
 from config.i18n import translator_for
 from gpuscout.accounts.members import WATCHLIST_LIMIT
 from gpuscout.accounts.servers import ERASE_AFTER
-from gpuscout.market.models import GLOBAL, Freshness, Quote, freshness
+from gpuscout.market.earnings import DEFAULT_TARIFF
+from gpuscout.market.models import GLOBAL, Freshness, MarketUnavailable, Quote, freshness
+from gpuscout.market.overview import MarketLine, Ranking, rank
 from web.problems import Problem
 from web.router import text_response
 from web.services import WebServices
@@ -31,6 +33,8 @@ _ASSET_TYPES = {".css": "text/css", ".svg": "image/svg+xml"}
 _NOTHING = "–"
 KEPT_SECONDS = 5
 """How long the finished market page serves everybody; new data end it at once."""
+MOVERS = 5
+"""Risers, and fallers, on the market page."""
 ROWS_AT_ONCE = 20
 PIECES_AT_ONCE = 500
 """Rows formatted and pieces of text rendered before the event loop gets a turn: about 2 ms of work."""
@@ -128,6 +132,7 @@ class Pages:
                 await asyncio.sleep(0)
         values = {
             **self._summary(quotes),
+            "movers": await self._movers(),
             "rows": rows,
             "sources": self._sources(quotes),
             "simulated": self._services.is_simulated(*{quote.source for quote in quotes}),
@@ -163,6 +168,33 @@ class Pages:
             "rented": self._text.number(sum(quote.rented.count for quote in quotes)),
             "newest": {"iso": _iso(newest), "age": self._age(newest)},
             "stale": self._band(newest) is not Freshness.FRESH,
+        }
+
+    async def _movers(self) -> list[dict[str, object]]:
+        """Risers and fallers of a day; empty lists are left out, all of them while there is nothing to show."""
+        try:
+            overview = await self._services.market.overview()
+        except MarketUnavailable:
+            return []
+        now = self._services.clock()
+        found: list[dict[str, object]] = []
+        for ranking, title in ((Ranking.UP_DAY, "Up in 24 h"), (Ranking.DOWN_DAY, "Down in 24 h")):
+            ranked = rank(overview, ranking, now, DEFAULT_TARIFF)[:MOVERS]
+            best = [line for line in ranked if isinstance(line, MarketLine)]
+            if best:
+                found.append({"title": title, "lines": [self._mover(line) for line in best]})
+        return found
+
+    def _mover(self, line: MarketLine) -> dict[str, object]:
+        platform = self._services.platforms.get(line.key.platform)
+        ratio = round(line.change("24h").price_ratio or 0.0, 3)
+        return {
+            "name": line.gpu_name,
+            "platform": platform.name if platform else line.key.platform,
+            "price": self._money(line.quote.price),
+            "up": ratio > 0,
+            "change": self._text.percent(ratio, digits=1, signed=True).replace("-", "−"),
+            "thin": line.moved_weakly("24h"),
         }
 
     def _row(self, quote: Quote, names: dict[str, str]) -> dict[str, object]:

@@ -6,6 +6,8 @@ from html.parser import HTMLParser
 from aiohttp.test_utils import TestClient
 
 from config.settings import Settings
+from gpuscout.market.earlier import Earlier
+from gpuscout.market.models import SeriesKey
 from tests.web.conftest import Opener
 from tests.web.fakes import Clock, FakeMarket, quote, status
 from web.markdown import read_methodology, render
@@ -131,3 +133,15 @@ def test_markdown_is_safe_and_linkable() -> None:
 def test_the_page_that_ships_is_whole() -> None:
     html = render(read_methodology())
     assert html.count("<h2") >= 3 and "demand" in html.lower() and "style=" not in html
+
+
+async def test_movers_stand_above_the_table(client: Client, market: FakeMarket) -> None:
+    text = await (await client.get("/")).text()
+    assert "Up in 24 h" not in text, "nothing is known of yesterday"
+    market.past[SeriesKey("vast", "rtx-4090")] = Earlier(0.30, 0.45, 60.0, 5000)
+    market.past[SeriesKey("vast", "h100-sxm")] = Earlier(2.5, 0.45, 60.0, 3)
+    market.stored.append(quote("rtx-5090"))  # another data version
+    text = await (await client.get("/")).text()
+    up, down = text.index("Up in 24 h"), text.index("Down in 24 h")
+    assert up < text.index("▲ +20.0%") < down < text.index("▼ −16.0%") < text.index("<table>")
+    assert 'title="Fewer than ten GPUs, now or then"' in text[down : text.index("<table>")]
