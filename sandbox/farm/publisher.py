@@ -88,6 +88,7 @@ class Publisher:
         self._dirty = True
         self._lock = asyncio.Lock()
         self._machines: tuple[Publication, Body] | None = None
+        self._recorded_machines: bytes | None = None
         self._machines_lock = asyncio.Lock()
 
     @property
@@ -129,6 +130,11 @@ class Publisher:
             self._current = publication
             return publication
 
+    def set_machines(self, record: bytes | None) -> None:
+        """Serves a recorded list of machines byte for byte; ``None`` returns to the market."""
+        self._recorded_machines = record
+        self._machines = None
+
     async def machines(self) -> Body:
         """The list of machines that belongs to what is served now; made in a thread when it is first asked for."""
         publication = await self.current()
@@ -140,6 +146,8 @@ class Publisher:
 
     def _list_machines(self, publication: Publication) -> Body:
         seed, stamp = self.market.seed, publication.timestamp
+        if self._recorded_machines is not None:
+            return _body(MACHINES, self._recorded_machines, rfc3339(stamp), level=1)
         raw = document_machines(publication.snapshot, stamp, seed, publication.fault)
         return _body(MACHINES, raw, rfc3339(stamp), level=1)
 

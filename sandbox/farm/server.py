@@ -116,6 +116,10 @@ class FarmServer:
         """Replaces the recorded answers, at once; an empty mapping returns to the market."""
         self.publisher.set_documents(documents, restamp=restamp)
 
+    def set_machines(self, record: bytes | None) -> None:
+        """Replaces the list of machines, at once; ``None`` returns to the market."""
+        self.publisher.set_machines(record)
+
     async def start(self) -> None:
         """Publishes once and listens. ``OSError`` when the port is taken."""
         if self._runner is not None:
