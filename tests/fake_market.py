@@ -169,6 +169,7 @@ class FakeMarket:
         *,
         platform: str | None = None,
         region: str | None = None,
+        tier: str | None = None,
         verification: str = "any",
         segment: str = "any",
     ) -> PriceView:
@@ -189,6 +190,7 @@ class FakeMarket:
             q
             for q in of_gpu
             if (platform is None or q.key.platform == platform)
+            and tier in (None, q.key.tier)
             and q.key.verification == verification
             and q.key.segment == segment
         ]

@@ -19,6 +19,7 @@ from gpuscout.market.models import (
     freshness,
     read_every,
 )
+from gpuscout.market.past import matching
 from web.lookup import find_gpu, find_platform
 from web.problems import Problem
 from web.router import CHUNK, Operation
@@ -43,7 +44,7 @@ from web.services import WebServices
 DEFAULT_RANGE = timedelta(days=30)
 LONGEST_RANGE = timedelta(days=5 * 366)
 MAX_SERIES = 20
-"""Series in one history answer; a model is on fewer platforms than this."""
+"""Series in one history answer; how many more there are is said."""
 MAX_POINTS = 4000
 """Points of one history answer over all its series: what is made and written without holding the event loop long."""
 
@@ -120,7 +121,7 @@ async def prices(services: WebServices, params: PricesParams) -> PricesOut:
 
 
 async def history(services: WebServices, params: HistoryParams) -> HistoryOut:
-    """History of a model's series, one per platform and region."""
+    """History of a model's series: those with current quotes, and whatever else is stored of the range."""
     now = services.clock()
     end = min(params.end or now, now)
     start = params.start if params.start is not None else end - DEFAULT_RANGE
@@ -130,7 +131,8 @@ async def history(services: WebServices, params: HistoryParams) -> HistoryOut:
         raise Problem(400, "The range is too long: at most 5 years.")
     gpu = await find_gpu(services, params.gpu)
     platform = await find_platform(services, params.platform) if params.platform is not None else None
-    wanted = await _series_wanted(services, gpu.slug, platform, params)
+    wanted = await _series_wanted(services, gpu.slug, platform, params, start, end)
+    left_out, wanted = max(0, len(wanted) - MAX_SERIES), wanted[:MAX_SERIES]
     points = min(params.points, max(1, MAX_POINTS // max(1, len(wanted))))
     read = [(await services.market.history(key, start, end, points), source) for key, source in wanted]
     return HistoryOut(
@@ -138,31 +140,49 @@ async def history(services: WebServices, params: HistoryParams) -> HistoryOut:
         gpu_name=gpu.name,
         start=start,
         end=end,
-        simulated=services.is_simulated(*{each.source or source for each, source in read}),
+        simulated=services.is_simulated(*{name for each, source in read for name in (source, *each.sources.values())}),
+        left_out=left_out,
         # A series without a current quote is only named when something is stored of it.
         series=[await _series_out(each, source) for each, source in read if each.points or source],
     )
 
 
 async def _series_wanted(
-    services: WebServices, gpu: str, platform: str | None, params: HistoryParams
+    services: WebServices, gpu: str, platform: str | None, params: HistoryParams, start: datetime, end: datetime
 ) -> list[tuple[SeriesKey, str]]:
-    """The series asked for, each with the source of its current quote, or "" for one that left the market."""
+    """The series asked for, each with the source of its current quote, or "" for one that has none."""
     quotes = await services.market.quotes(
         gpu=gpu, platform=platform, region=params.region, segments=True, include_hidden=True
     )
     found = {
         quote.key: quote.source
         for quote in sorted(quotes, key=lambda quote: (-quote.all.count, quote.key))
-        if quote.key.verification == params.verification and quote.key.segment == params.segment
+        if (quote.key.verification, quote.key.segment) == (params.verification, params.segment)
+        and params.tier in (None, quote.key.tier)
     }
+    stored = [
+        series.key
+        for series in matching(
+            await services.market.stored_series(gpu),
+            platform=platform,
+            region=params.region,
+            tier=params.tier,
+            verification=params.verification,
+            segment=params.segment,
+        )
+        if series.first < end and series.last + timedelta(days=1) > start
+    ]
+    # A region's series is no headline beside the worldwide one.
+    worldwide = {(key.platform, key.tier) for key in (*found, *stored) if key.region == GLOBAL}
+    for key in stored:
+        if key.region == GLOBAL or params.region is not None or (key.platform, key.tier) not in worldwide:
+            found.setdefault(key, "")
     if not found:
-        region = params.region or GLOBAL
+        region, tier = params.region or GLOBAL, params.tier or Tier.ON_DEMAND
         places = [platform] if platform is not None else await services.market.platforms()
         for place in places:
-            key = SeriesKey(place, gpu, region, Tier.ON_DEMAND, params.verification, params.segment)
-            found[key] = ""
-    return list(found.items())[:MAX_SERIES]
+            found[SeriesKey(place, gpu, region, tier, params.verification, params.segment)] = ""
+    return list(found.items())
 
 
 def _side_out(side: Side, sized: bool) -> SideOut:
@@ -217,6 +237,7 @@ async def _series_out(history: History, source: str) -> SeriesOut:
         verification=Verification(key.verification),
         segment=key.segment,
         source=history.source or source,
+        sources=list(history.sources.values()) or [name for name in (history.source or source,) if name],
         resolution=history.tier.value,
         step_seconds=history.step.total_seconds(),
         missing=history.missing,
@@ -231,7 +252,8 @@ def _moment(ts: int) -> datetime:
 
 
 def _point_out(point: HistoryPoint) -> PointOut:
-    counted = bool(point.total) or point.reported is None
+    # Nothing listed is a count of none; a price without a count is one that is not known.
+    counted = bool(point.total) or (point.reported is None and point.price is None)
     return PointOut(
         at=_moment(point.ts),
         price=point.price,

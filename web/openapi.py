@@ -80,7 +80,7 @@ def _parameters(operation: Operation[Any, Any]) -> list[dict[str, Any]]:
         if text := described.pop("description", None):
             entry["description"] = text
         described.pop("title", None)
-        found.append({**entry, "schema": _without_null(described)})
+        found.append({**entry, "schema": _inline(_without_null(described), definitions)})
     return found
 
 

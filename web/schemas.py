@@ -48,6 +48,7 @@ PathFlag = Annotated[bool, BeforeValidator(lambda value: True if value == "" els
 
 GPU = "A model: its slug (rtx-4090) or any usual spelling (RTX 4090)."
 PLATFORM = "A platform: its slug (vast) or name."
+TIER = "How capacity is sold; tiers are never blended."
 REGION = "A region as the quotes name it; global is all of them."
 
 
@@ -81,6 +82,7 @@ class HistoryParams(Params):
     gpu: Text80 = Field(description=GPU)
     platform: Text64 | None = Field(default=None, description=PLATFORM + " Without it, every platform that has quotes.")
     region: Text64 | None = Field(default=None, description=REGION)
+    tier: Tier | None = Field(default=None, description=TIER + " Without it, every tier.")
     verification: Verification = Field(default=Verification.ANY, description="Whether the machines are verified.")
     segment: Segment = Field(default="any", description="Datacenter or not × GPUs in the machine, or any.")
     start: Moment | None = Field(
@@ -178,7 +180,8 @@ class SeriesOut(Out):
     tier: Tier
     verification: Verification
     segment: str
-    source: str
+    source: str = Field(description="Source of the newest point.")
+    sources: list[str] = Field(description="Sources of all points, most points first.")
     resolution: Literal["raw", "hour", "day"]
     step_seconds: float = Field(description="Usual distance of two points before thinning; a longer one is a gap.")
     missing: int = Field(description="Points that the range should hold and does not.", ge=0)
@@ -195,6 +198,7 @@ class HistoryOut(Out):
     start: datetime = Field(alias="from")
     end: datetime = Field(alias="to")
     simulated: bool
+    left_out: int = Field(description="Series that fit too and are left out; ask for a platform, region or tier.", ge=0)
     series: list[SeriesOut]
 
 

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from config.i18n import Text
-from gpuscout.cards.price_text import region_name, series_name
+from gpuscout.cards.price_text import region_name, series_name, tier_name
 from gpuscout.charts.model import MAX_TEXT, ChartLabels, ChartPanel, ChartSeries, ChartSpec
-from gpuscout.market.models import History, HistoryPoint, PriceView
+from gpuscout.market.models import History, HistoryPoint, PriceView, Tier
 
 POINTS = 400
 """Points a chart asks for: twice what the eye tells apart on 800 pixels with bands."""
@@ -56,7 +56,9 @@ def price_chart(
     """
     points = with_breaks(history)
     key = history.key
-    subtitle = f"{platform_name} · {region_name(key.region, t)} · {series_name(key.verification, key.segment, t)}"
+    sold = "" if key.tier == Tier.ON_DEMAND else f"{tier_name(key.tier, t)} · "
+    machines = series_name(key.verification, key.segment, t)
+    subtitle = f"{platform_name} · {region_name(key.region, t)} · {sold}{machines}"
     main = [
         _series("price", t("All"), points, [p.price for p in points], band=True),
         _series("rented", t("Rented"), points, [p.rented_price for p in points]),
@@ -68,12 +70,13 @@ def price_chart(
         subtitle=_cut(subtitle),
         panels=(
             ChartPanel("usd_per_hour", tuple(s for s in main if s is not None)),
-            ChartPanel("ratio", (use,) if use is not None else ()),
+            # History of prices alone has no utilization: no panel, rather than an empty one or zeros.
+            *([] if use is None and any(s is not None for s in main) else [ChartPanel("ratio", (use,) if use else ())]),
         ),
         start=history.start.timestamp(),
         end=max(history.end, history.start + timedelta(seconds=1)).timestamp(),
         gap_seconds=gap_seconds(history),
-        source=_cut(view.source),
+        source=_cut(", ".join(history.sources.values()) or view.source),
         as_of=view.quote.at.timestamp(),
         timezone=timezone,
         locale=t.locale,

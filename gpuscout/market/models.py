@@ -305,3 +305,14 @@ class UnknownSeries(Exception):
     def __init__(self, gpu: str, platform: str | None, region: str | None, alternatives: Sequence[str] = ()) -> None:
         self.gpu, self.platform, self.region, self.alternatives = gpu, platform, region, tuple(alternatives)
         super().__init__(f"no quotes for {gpu} on {platform or 'any platform'} in {region or GLOBAL}")
+
+
+class HistoryOnly(UnknownSeries):
+    """There is history of this choice, but no current quote: its platform is not read now, or lists none.
+
+    ``key`` is the series that stands for the choice, ``last_seen`` the end of its last day with data.
+    """
+
+    def __init__(self, key: SeriesKey, last_seen: datetime, alternatives: Sequence[str] = ()) -> None:
+        self.key, self.last_seen = key, last_seen
+        super().__init__(key.gpu, key.platform, key.region, alternatives)

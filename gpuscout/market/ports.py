@@ -11,6 +11,7 @@ from gpuscout.market.models import History, PriceView, Quote, SeriesKey, SourceS
 if TYPE_CHECKING:
     from gpuscout.market.earlier import Earlier
     from gpuscout.market.overview import Overview
+    from gpuscout.market.past import StoredSeries
 
 RANGES: dict[str, timedelta] = {
     "24h": timedelta(hours=24),
@@ -36,15 +37,44 @@ class Market(Protocol):
         *,
         platform: str | None = None,
         region: str | None = None,
+        tier: str | None = None,
         verification: str = "any",
         segment: str = "any",
     ) -> PriceView:
         """Current view of one model (slug). ``platform=None`` means the platform with the largest sample.
 
+        Args:
+            tier: None means the tier with the largest sample, of equally large ones on-demand.
+
         Raises:
             MarketUnavailable: nothing fresh enough to show (or nothing at all yet).
-            UnknownSeries: there are data, but none for this combination.
+            UnknownSeries: there are data, but none for this combination; ``HistoryOnly`` when there is history of it.
         """
+        ...
+
+    async def past(
+        self,
+        gpu: str,
+        *,
+        platform: str | None = None,
+        region: str | None = None,
+        tier: str | None = None,
+        verification: str = "any",
+        segment: str = "any",
+    ) -> PriceView:
+        """The last day of a series that has no current quote, marked unavailable; the newest series when several fit.
+
+        Raises:
+            UnknownSeries: nothing is stored of this combination.
+        """
+        ...
+
+    async def stored_series(self, gpu: str) -> Sequence[StoredSeries]:
+        """Every series of a model with daily history, on-demand and worldwide ones first."""
+        ...
+
+    async def stored_platforms(self) -> Sequence[str]:
+        """Slugs of platforms of which anything was ever stored."""
         ...
 
     async def quotes(
@@ -91,7 +121,7 @@ class Market(Protocol):
         ...
 
     async def regions(self) -> Sequence[str]:
-        """Regions that have quotes (``global`` first)."""
+        """Regions that have quotes: ``global`` first, then by GPUs listed; a country is its code in lower case."""
         ...
 
     async def sources(self) -> Sequence[SourceStatus]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -23,17 +23,20 @@ from gpuscout.market.models import (
     Change,
     Freshness,
     History,
+    HistoryOnly,
     MarketUnavailable,
     PriceView,
     Quote,
     SeriesKey,
     SourceStatus,
+    Tier,
     UnknownSeries,
     freshness,
     read_every,
 )
 from gpuscout.market.overview import Overview
 from gpuscout.market.overview_read import read_overview
+from gpuscout.market.past import Archive, StoredSeries, read_last_day
 from gpuscout.market.rows import PACKING, pack_rows, quote_of, texts_of, unpack_all
 from gpuscout.market.watch import load_statuses
 from storage.cache import Cache
@@ -97,6 +100,7 @@ class MarketReader:
         self._memo: OrderedDict[Hashable, object] = OrderedDict()
         self._memo_version = -1
         self._surveying = asyncio.Lock()
+        self._archive = Archive(store, self.version)
 
     # --- versions and caches ---
 
@@ -188,6 +192,7 @@ class MarketReader:
         *,
         platform: str | None = None,
         region: str | None = None,
+        tier: str | None = None,
         verification: str = ANY,
         segment: str = ANY,
     ) -> PriceView:
@@ -196,7 +201,13 @@ class MarketReader:
         now = self._clock()
         if snapshot.newest is None or freshness(snapshot.newest, now, self._interval) is Freshness.UNAVAILABLE:
             raise MarketUnavailable(snapshot.newest, await self.next_poll_in())
-        quote = self._choose(snapshot, gpu, platform, region or GLOBAL, verification, segment)
+        try:
+            quote = self._choose(snapshot, gpu, platform, region or GLOBAL, tier, verification, segment)
+        except UnknownSeries as error:
+            series = await self._archive.find(gpu, platform, region, tier, verification, segment)
+            if series is None:
+                raise
+            raise HistoryOnly(series.key, series.last + timedelta(days=1), error.alternatives) from error
         band = freshness(quote.at, now, read_every(quote, self._interval))
         if band is Freshness.UNAVAILABLE:
             raise MarketUnavailable(quote.at, await self.next_poll_in())
@@ -208,7 +219,14 @@ class MarketReader:
         return replace(view, freshness=band, age=now - quote.at)
 
     def _choose(
-        self, snapshot: Snapshot, gpu: str, platform: str | None, region: str, verification: str, segment: str
+        self,
+        snapshot: Snapshot,
+        gpu: str,
+        platform: str | None,
+        region: str,
+        tier: str | None,
+        verification: str,
+        segment: str,
     ) -> Quote:
         candidates = [
             quote
@@ -217,18 +235,49 @@ class MarketReader:
             and quote.key.verification == verification
             and quote.key.segment == segment
             and platform in (None, quote.key.platform)
+            and tier in (None, quote.key.tier)
         ]
         if not candidates:
             others = sorted({q.key.platform for q in snapshot.by_gpu.get(gpu, ())})
             raise UnknownSeries(gpu, platform, region, others)
         # Fresh before gone, then the larger sample.
-        return max(candidates, key=lambda quote: (quote.listed, quote.all.count, quote.at))
+        return max(
+            candidates,
+            key=lambda quote: (quote.listed, quote.all.count, quote.key.tier == Tier.ON_DEMAND, quote.at),
+        )
+
+    async def past(
+        self,
+        gpu: str,
+        *,
+        platform: str | None = None,
+        region: str | None = None,
+        tier: str | None = None,
+        verification: str = ANY,
+        segment: str = ANY,
+    ) -> PriceView:
+        """See :meth:`gpuscout.market.ports.Market.past`."""
+        snapshot = await self._current()
+        series = await self._archive.find(gpu, platform, region, tier, verification, segment)
+        quote = None if series is None else await read_last_day(self._store, series)
+        if quote is None:
+            raise UnknownSeries(gpu, platform, region, sorted({q.key.platform for q in snapshot.by_gpu.get(gpu, ())}))
+        view = self._view(snapshot, quote, {})
+        return replace(view, freshness=Freshness.UNAVAILABLE, age=self._clock() - quote.at)
+
+    async def stored_series(self, gpu: str) -> Sequence[StoredSeries]:
+        """See :meth:`gpuscout.market.ports.Market.stored_series`."""
+        return await self._archive.stored_series(gpu)
+
+    async def stored_platforms(self) -> Sequence[str]:
+        """See :meth:`gpuscout.market.ports.Market.stored_platforms`."""
+        return await self._archive.platforms()
 
     def _view(self, snapshot: Snapshot, quote: Quote, changes: Mapping[str, Change]) -> PriceView:
         key = quote.key
         related = [
             other
-            for other in snapshot.by_gpu[key.gpu]
+            for other in snapshot.by_gpu.get(key.gpu, ())
             if (other.key.platform, other.key.region, other.key.tier) == (key.platform, key.region, key.tier)
         ]
         platform = self._platforms.get(key.platform)
@@ -349,8 +398,15 @@ class MarketReader:
 
     async def regions(self) -> Sequence[str]:
         """See :meth:`gpuscout.market.ports.Market.regions`."""
-        found = {key.region for key in (await self._current()).quotes}
-        return sorted(found, key=lambda region: (region != GLOBAL, region))
+        snapshot = await self._current()
+        found = self._remembered(snapshot.version, "regions")
+        if not isinstance(found, list):
+            sizes: Counter[str] = Counter()
+            for key, quote in snapshot.quotes.items():
+                sizes[key.region] += quote.all.count if (key.verification, key.segment) == (ANY, ANY) else 0
+            found = sorted(sizes, key=lambda region: (region != GLOBAL, -sizes[region], region))
+            self._remember(snapshot.version, "regions", found)
+        return found
 
     async def sources(self) -> Sequence[SourceStatus]:
         """See :meth:`gpuscout.market.ports.Market.sources`."""

@@ -119,7 +119,7 @@ class FakeMarket(Market):
         if newest is None or self.clock() - newest > STALE_LIMIT:
             raise MarketUnavailable(newest, self.next_poll)
         if not found:
-            old = matching(await self.stored(gpu), platform=platform, region=region, tier=tier)
+            old = matching(await self.stored_series(gpu), platform=platform, region=region, tier=tier)
             if old:
                 raise HistoryOnly(old[0].key, old[0].last + timedelta(days=1))
             raise UnknownSeries(gpu, platform, region)
@@ -153,7 +153,7 @@ class FakeMarket(Market):
         segment: str = "any",
     ) -> PriceView:
         self._check()
-        found = matching(await self.stored(gpu), platform=platform, region=region, tier=tier)
+        found = matching(await self.stored_series(gpu), platform=platform, region=region, tier=tier)
         if not found:
             raise UnknownSeries(gpu, platform, region)
         key, at = found[0].key, found[0].last + timedelta(days=1)
@@ -175,7 +175,7 @@ class FakeMarket(Market):
             version=1,
         )
 
-    async def stored(self, gpu: str) -> Sequence[StoredSeries]:
+    async def stored_series(self, gpu: str) -> Sequence[StoredSeries]:
         self._check()
         return [series for series in self.archive if series.key.gpu == gpu]
 
