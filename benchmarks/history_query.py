@@ -105,6 +105,7 @@ async def _fill_postgres(db: Database, total: int) -> None:
 def _fill_duckdb(path: Path, total: int) -> None:
     """The same rows in DuckDB's own format."""
     with duckdb.connect(str(path)) as conn:
+        conn.execute("SET enable_progress_bar = false")  # it goes to standard output
         conn.execute(
             f"CREATE TABLE rollup_day AS SELECT s.id AS series_id, {_FIRST} "
             f"+ d.n * 86400 AS ts, {_PRICE} AS price FROM range(1, {total // DAYS + 1}) s(id) "
