@@ -78,6 +78,7 @@ async def place(
             "DISCORD_GATEWAY_URL": discord.gateway_url,
             "FARM_URL": "http://127.0.0.1:9",
             "MARKET_FALLBACK": "off",
+            "MARKET_MACHINES": "false",
             "LOG_LEVEL": "WARNING",
         }
         yield Place(discord, folder, clean_environment() | environment | settings)

@@ -14,8 +14,8 @@ from gpuscout.resilience.sender import MetricsHook
 
 
 def machines_schedule(parts: Parts) -> dict[str, timedelta]:
-    """The job and its interval; empty where the dialect has no list of machines."""
-    if parts.settings.farm_dialect == "specified":
+    """The job and its interval; empty where it is switched off or the dialect has no list of machines."""
+    if parts.settings.farm_dialect == "specified" or not parts.settings.market_machines:
         return {}
     return {MACHINES_JOB: max(MIN_INTERVAL, parts.interval)}
 

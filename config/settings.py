@@ -106,6 +106,8 @@ class Settings(BaseSettings):
     farm_dialect: Dialect = "auto"
     market_source: str = Field(default="500.farm", pattern=r"^[a-z0-9][a-z0-9.-]{0,31}$")
     """Name under which quotes of the exporter dialect are stored and shown; the demo sets ``simulator``."""
+    market_machines: bool = True
+    """Whether 500.farm's list of machines is read too: regions and memory variants, for 25 MB every 15 minutes."""
     market_fallback: Fallback = "vast"
     """What is read while 500.farm is sick: Vast.ai itself, or nothing."""
     market_compare_every: int = Field(default=4, ge=0, le=10_000)

@@ -74,6 +74,7 @@ async def main(database_url: str, folder: Path, farm_url: str, life: int) -> Non
         secret_key="sixteen bytes and more",
         farm_url=(farm_url,),
         market_fallback="off",
+        market_machines=False,
         web_port=0,
         raw_retention_hours=48,
     )

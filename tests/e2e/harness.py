@@ -164,6 +164,7 @@ def bare_environment(folder: Path) -> dict[str, str]:
         "DATA_DIR": str(folder / "data"),
         "FARM_URL": "http://127.0.0.1:9",
         "MARKET_FALLBACK": "off",
+        "MARKET_MACHINES": "false",
         "WEB_PORT": str(free_port()),
         "LOG_FORMAT": "json",
     }
@@ -241,6 +242,10 @@ class Product:
 
         record: Json = await until(look, f"log record {event!r}; last lines: {self.tail()}", within)
         return record
+
+    def polls(self) -> list[Json]:
+        """The log records of finished polls of the statistics; the list of machines is polled at a pace of its own."""
+        return [entry for entry in self.events("ingest_done") if "machines" not in entry["updates"]]
 
     @property
     def trouble(self) -> list[Json]:
@@ -380,7 +385,7 @@ async def running_app(
         discord_owner_ids=(world.owner.id,),
         ingest_interval_seconds=interval,
         web_port=0,
-        **({"farm_url": (world.farm.url,), "market_fallback": "off"} | more),
+        **({"farm_url": (world.farm.url,), "market_fallback": "off", "market_machines": False} | more),
     )
     client = functools.partial(
         ResilientClient,

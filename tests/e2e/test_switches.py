@@ -57,7 +57,7 @@ class Scene:
         self.world.farm.set_mode("ok")
         await self.next_cycle(minutes=60)
         await self.next_cycle()
-        [source] = await self.app.market.sources()
+        [source] = [each for each in await self.app.market.sources() if each.source == "500.farm"]
         assert source.problem is None, source.problem
 
     async def sick(self, reason: str) -> str:
