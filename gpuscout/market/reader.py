@@ -199,15 +199,16 @@ class MarketReader:
         """See :meth:`gpuscout.market.ports.Market.price`."""
         snapshot = await self._current()
         now = self._clock()
-        if snapshot.newest is None or freshness(snapshot.newest, now, self._interval) is Freshness.UNAVAILABLE:
-            raise MarketUnavailable(snapshot.newest, await self.next_poll_in())
+        old = snapshot.newest is None or freshness(snapshot.newest, now, self._interval) is Freshness.UNAVAILABLE
         try:
             quote = self._choose(snapshot, gpu, platform, region or GLOBAL, tier, verification, segment)
         except UnknownSeries as error:
             series = await self._archive.find(gpu, platform, region, tier, verification, segment)
-            if series is None:
-                raise
-            raise HistoryOnly(series.key, series.last + timedelta(days=1), error.alternatives) from error
+            if series is not None:
+                raise HistoryOnly(series.key, series.last + timedelta(days=1), error.alternatives) from error
+            if old:
+                raise MarketUnavailable(snapshot.newest, await self.next_poll_in()) from error
+            raise
         band = freshness(quote.at, now, read_every(quote, self._interval))
         if band is Freshness.UNAVAILABLE:
             raise MarketUnavailable(quote.at, await self.next_poll_in())
