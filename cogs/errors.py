@@ -17,6 +17,7 @@ from discord.ext import commands
 from config.i18n import Text
 from gpuscout.accounts.members import BadSetting
 from gpuscout.cards.kit import plain, relative
+from gpuscout.cards.price_text import region_name
 from gpuscout.cards.server_card import permission_names
 from gpuscout.cards.state import BadState
 from gpuscout.market.models import GLOBAL, MarketUnavailable, UnknownSeries
@@ -341,7 +342,8 @@ def _market_unavailable(error: MarketUnavailable, t: Text, mention: Mention) -> 
 def _unknown_series(error: UnknownSeries, t: Text) -> str:
     name = plain(error.gpu, 60)
     if error.platform or (error.region and error.region != GLOBAL):
-        where = " · ".join(plain(part, 40) for part in (error.platform, error.region) if part)
+        region = region_name(error.region, t) if error.region else ""
+        where = " · ".join(plain(part, 40) for part in (error.platform, region) if part)
         said = t("There are no {gpu} quotes for {where}.", gpu=name, where=where)
     else:
         said = t("Nobody lists a {gpu} right now.", gpu=name)

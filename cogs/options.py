@@ -21,7 +21,9 @@ from cogs.replies import text_of
 from cogs.services import Services
 from cogs.usage import seam
 from config.catalogue import GpuModel
-from config.i18n import Text
+from config.countries import find_country
+from config.i18n import Text, translator_for
+from gpuscout.cards.price_text import region_name
 from gpuscout.cards.state import DEFAULT_RANGE
 from gpuscout.market.models import GLOBAL
 from gpuscout.market.ports import RANGES
@@ -87,18 +89,20 @@ def find_platform(services: Services, value: str) -> str:
     return platform.slug
 
 
-async def find_region(services: Services, value: str) -> str:
-    """The region as the market names it.
+async def find_region(services: Services, value: str, t: Text | None = None) -> str:
+    """The region as the market names it; a country is found by its code and by its name, in English and as *t* says it.
 
     Raises:
         UnknownName: with the regions that there are.
     """
     text = value.strip()[:_LONGEST]
     regions = list(await services.market.regions())
+    country = find_country(text, *([t.locale] if t else []))
     for region in (GLOBAL, *regions):
-        if region.casefold() == text.casefold():
+        if region.casefold() in (text.casefold(), country):
             return region
-    raise UnknownName("region", text, regions[:SUGGESTIONS])
+    shown = t or translator_for(None)
+    raise UnknownName("region", text, [region_name(region, shown) for region in regions[:SUGGESTIONS]])
 
 
 def find_range(value: str) -> str:
@@ -165,17 +169,17 @@ class PlatformOption(app_commands.Transformer):
 
 
 class RegionOption(app_commands.Transformer):
-    """A region that has quotes."""
+    """A region that has quotes; a country is offered by its name, the largest market first."""
 
     async def transform(self, interaction: Interaction, value: str, /) -> str:
-        return await find_region(seam(interaction.client).services, value)
+        return await find_region(seam(interaction.client).services, value, text_of(interaction))
 
     async def autocomplete(self, interaction: Interaction, value: Any, /) -> list[Any]:
         t = text_of(interaction)
         typed = str(value).strip().casefold()
         known = await or_nothing(seam(interaction.client).services.market.regions())
         regions = [GLOBAL, *(region for region in known if region != GLOBAL)]
-        named = [(t("Worldwide") if region == GLOBAL else region, region) for region in regions]
+        named = [(region_name(region, t), region) for region in regions]
         return [
             app_commands.Choice(name=name[:_LONGEST], value=region[:_LONGEST])
             for name, region in named
@@ -250,14 +254,17 @@ class PriceOptions(commands.FlagConverter):
             if len(words) >= end and (platform := services.platforms.resolve(" ".join(words[:end]))):
                 self.platform = platform.slug
                 return end
-        self.region = await self._region(services, words)
-        return len(words)
+        self.region, taken = await self._region(services, words)
+        return taken
 
     @staticmethod
-    async def _region(services: Services, words: list[str]) -> str:
+    async def _region(services: Services, words: list[str]) -> tuple[str, int]:
+        """The region that the words begin with, and how many words name it."""
+        for end in range(len(words), 0, -1):
+            try:
+                return await find_region(services, " ".join(words[:end])), end
+            except UnknownName:
+                continue
         text = " ".join(words)
-        try:
-            return await find_region(services, text)
-        except UnknownName:
-            suggestions = [p.name for p in services.platforms.suggest(text, SUGGESTIONS)]
-            raise UnknownName("platform", text, suggestions) from None
+        suggestions = [p.name for p in services.platforms.suggest(text, SUGGESTIONS)]
+        raise UnknownName("platform", text, suggestions)

@@ -153,8 +153,10 @@ class Services:
 
     def source_link(self, slug: str) -> tuple[str, str | None]:
         """Name and address of a price source."""
+        slug, _, part = slug.partition("/")  # one source may be watched in parts: 500.farm/machines
         source = self.platforms.source(slug)
-        return (source.name, source.url) if source is not None else (slug, None)
+        name, url = (source.name, source.url) if source is not None else (slug, None)
+        return (f"{name} · {part}", url) if part else (name, url)
 
 
 class ScoutClient(Protocol):

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
 
+from config.countries import country_name
 from config.i18n import Text
 from gpuscout.cards.kit import code_block, code_safe, link, pad, plain, relative
 from gpuscout.market.models import ANY, GLOBAL, Freshness, PriceView, Quote, Verification
@@ -24,8 +25,10 @@ def badge(t: Text) -> str:
 
 
 def region_name(region: str, t: Text) -> str:
-    """A region as people call it."""
-    return t("Worldwide") if region == GLOBAL else plain(region, 64)
+    """A region as people call it: a country by its name in the reader's language."""
+    if region == GLOBAL:
+        return t("Worldwide")
+    return country_name(region, t.locale) or plain(region, 64)
 
 
 def tier_name(tier: str, t: Text) -> str:

@@ -63,6 +63,14 @@ async def test_regions(scene: Scene, world: World) -> None:
     assert [choice["value"] for choice in typed] == ["eu-north"]
 
 
+async def test_a_country_is_offered_by_its_name(scene: Scene, world: World) -> None:
+    world.market.regional = [GLOBAL, "us", "de", "cz"]
+    every = await scene.alice.autocomplete(scene.channel, "price", "region", "")
+    assert [choice["name"] for choice in every] == ["Worldwide", "United States", "Germany", "Czechia"]
+    typed = await scene.alice.autocomplete(scene.channel, "price", "region", "germ")
+    assert typed == [{"name": "Germany", "value": "de"}]
+
+
 async def test_blocked_member_is_offered_nothing(scene: Scene, world: World) -> None:
     world.blocklist.blocked.add(scene.alice.id)
     assert await scene.alice.autocomplete(scene.channel, "price", "gpu", "40") == []
