@@ -16,7 +16,8 @@ import sqlite3
 import statistics
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import aclosing, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -173,42 +174,38 @@ class Reads:
         if self.duck is not None:
             _ask_duckdb(self.duck, [self.ids[key] for key in self.chosen(number)])
 
-    async def close(self) -> None:
+    async def aclose(self) -> None:
         """Close all."""
         if self.duck is not None:
             self.duck.close()
         await self.parts.aclose()
 
 
-async def _measure(label: str, url: str, folder: Path, duck: Path | None, rounds: int) -> float:
-    """Median milliseconds of ours."""
-    reads = Reads(url, folder, duck)
-    try:
-        await reads.prepare()
-        ways: dict[str, Callable[[int], Awaitable[object]]] = {"ours": reads.ours, "bare": reads.bare}
-        if duck is not None:
-            ways["duckdb"] = reads.duckdb
-        times = await in_turns(ways, rounds, warm_up=5)
-    finally:
-        await reads.close()
-    p50 = statistics.median(times["ours"])
-    emit(f"history_query.{label}.p50", p50, "ms")
+async def _measure(label: str, reads: Reads, rounds: int) -> None:
+    """Ours beside the bare way and DuckDB."""
+    ways: dict[str, Callable[[int], Awaitable[object]]] = {"ours": reads.ours, "bare": reads.bare}
+    if reads.duck is not None:
+        ways["duckdb"] = reads.duckdb
+    times = await in_turns(ways, rounds, warm_up=5)
+    emit(f"history_query.{label}.p50", statistics.median(times["ours"]), "ms")
     emit(f"history_query.{label}.p99", percentile(times["ours"], 99), "ms")
     emit(f"history_query.{label}.bare_p50", statistics.median(times["bare"]), "ms")
     ratio = median_ratio(times, "ours", "bare")
     emit(f"history_query.{label}.vs_bare", ratio, "ratio", BARE_LIMIT, ratio)
-    if duck is not None:
+    if reads.duck is not None:
         emit(f"history_query.{label}.duckdb_p50", statistics.median(times["duckdb"]), "ms")
         ratio = median_ratio(times, "ours", "duckdb")
         emit(f"history_query.{label}.vs_duckdb", ratio, "ratio", None, ratio)
-    return p50
 
 
 def _label(total: int) -> str:
     return f"{total // 1_000_000}M" if total >= 1_000_000 else f"{total // 1000}k"
 
 
-async def _sqlite(total: int, rounds: int) -> float:
+@asynccontextmanager
+async def _sqlite(total: int) -> AsyncIterator[Reads]:
+    """A SQLite file and a DuckDB file of so many rows."""
+
     async def fill(db: Database) -> None:
         await fill_quotes(db, series_keys(), RAW)
         say(f"SQLite: writing {total:,} rollup rows")
@@ -217,14 +214,21 @@ async def _sqlite(total: int, rounds: int) -> float:
         await asyncio.to_thread(_fill_sqlite, db.path, total)
         say(f"SQLite: written in {time.perf_counter() - begun:.0f} s")
 
-    with tempfile.TemporaryDirectory(prefix="gpuscout-duck-") as folder:
+    with tempfile.TemporaryDirectory(prefix="gpuscout-bench-") as folder:
         duck = Path(folder) / "history.duckdb"
         await asyncio.to_thread(_fill_duckdb, duck, total)
-        async with sqlite_databases(("history",), fill) as urls:
-            return await _measure(f"sqlite.{_label(total)}", urls["history"], Path(folder), duck, rounds)
+        async with (
+            sqlite_databases(("history",), fill) as urls,
+            aclosing(Reads(urls["history"], Path(folder), duck)) as reads,
+        ):
+            await reads.prepare()
+            yield reads
 
 
-async def _postgres(total: int, rounds: int) -> None:
+@asynccontextmanager
+async def _postgres(total: int) -> AsyncIterator[Reads]:
+    """A PostgreSQL database of so many rows."""
+
     async def fill(db: Database) -> None:
         await fill_quotes(db, series_keys(), RAW)
         say(f"PostgreSQL: writing {total:,} rollup rows")
@@ -232,20 +236,31 @@ async def _postgres(total: int, rounds: int) -> None:
         await _fill_postgres(db, total)
         say(f"PostgreSQL: written in {time.perf_counter() - begun:.0f} s")
 
-    with running_postgres() as server, tempfile.TemporaryDirectory() as folder:
-        async with postgres_databases(server, ("history",), fill) as urls:
-            await _measure(f"postgresql.{_label(total)}", urls["history"], Path(folder), None, rounds)
+    with running_postgres() as server, tempfile.TemporaryDirectory(prefix="gpuscout-bench-") as folder:
+        async with (
+            postgres_databases(server, ("history",), fill) as urls,
+            aclosing(Reads(urls["history"], Path(folder), None)) as reads,
+        ):
+            await reads.prepare()
+            yield reads
 
 
 async def run(quick: bool, large: bool) -> None:
     """SQLite and PostgreSQL at 5 million rows, SQLite at 50 million when asked for."""
     total, rounds = (100_000, 20) if quick else (5_000_000, 200)
-    small = await _sqlite(total, rounds)
-    if large:
-        grown = await _sqlite(50_000_000, rounds) / small
-        emit("history_query.sqlite.50M_vs_5M", grown, "ratio", GROWTH_LIMIT, grown)
+    async with _sqlite(total) as small:
+        await _measure(f"sqlite.{_label(total)}", small, rounds)
+        if large:
+            async with _sqlite(10 * total) as grown:
+                await _measure(f"sqlite.{_label(10 * total)}", grown, rounds)
+                # Once more, beside each other: the machine may have been busier for one of them.
+                times = await in_turns({"grown": grown.ours, "small": small.ours}, rounds, warm_up=5)
+                growth = median_ratio(times, "grown", "small")
+                name = f"history_query.sqlite.{_label(10 * total)}_vs_{_label(total)}"
+                emit(name, growth, "ratio", GROWTH_LIMIT, growth)
     try:
-        await _postgres(total, rounds)
+        async with _postgres(total) as reads:
+            await _measure(f"postgresql.{_label(total)}", reads, rounds)
     except ServiceMissing as missing:
         say(f"PostgreSQL left out: {missing}")
 
