@@ -14,7 +14,15 @@ import time
 from benchmarks import measure
 from benchmarks.apart import run_apart
 
-NAMES = ("ingest_upsert", "history_query", "chart_render", "command_dispatch", "start_to_ready")
+NAMES = (
+    "ingest_upsert",
+    "machines_parse",
+    "history_query",
+    "market_overview",
+    "chart_render",
+    "command_dispatch",
+    "start_to_ready",
+)
 
 
 def main() -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
 import discord
@@ -15,7 +16,7 @@ from gpuscout.cards.market_state import GLANCE, PAGE_PREFIX, VIEWS, MarketState,
 from gpuscout.cards.market_text import MarketFacts
 from gpuscout.cards.pager import Move, Paging, pager_row
 from gpuscout.cards.price_text import badge
-from gpuscout.market.models import METHOD_VERSION, Freshness
+from gpuscout.market.models import METHOD_VERSION, Freshness, SeriesKey
 from gpuscout.market.overview import Gone, MarketLine, Overview, Ranking, rank
 
 PAGE_SIZE: Final = 8
@@ -32,18 +33,14 @@ def market_card(overview: Overview, state: MarketState, facts: MarketFacts, t: T
     if facts.simulated:
         heading += f"  {badge(t)}"
     container.add_item(ui.TextDisplay(f"{heading}\n-# {words.totals(overview, facts, t)}"))
-    paging, shown = _page(overview, state, facts)
-    if state.view == GLANCE:
-        sections = _glance(overview, facts, t)
-    else:
-        sections = [_listing(shown, paging, Ranking(state.view), facts, t)]
-    for section in sections:
-        container.add_item(ui.TextDisplay(fit(section.split("\n"), 2800 // len(sections))))
+    body = _body(overview, state, facts, t)
+    for section in body.sections:
+        container.add_item(ui.TextDisplay(fit(section.split("\n"), 2800 // len(body.sections))))
     if notes := words.remarks(overview, facts, t):
         container.add_item(ui.TextDisplay("\n".join(f"⚠️ {note}" for note in notes)))
-    container.add_item(ui.TextDisplay("\n".join(f"-# {line}" for line in _footer(state, paging, facts, t))))
+    container.add_item(ui.TextDisplay("\n".join(f"-# {line}" for line in _footer(state, body.paging, facts, t))))
     container.add_item(ui.Separator())
-    for row in _controls(state, paging, shown, facts, t):
+    for row in _controls(state, body, facts, t):
         container.add_item(row)
     card = Card()
     card.add_item(container)
@@ -53,21 +50,17 @@ def market_card(overview: Overview, state: MarketState, facts: MarketFacts, t: T
 def market_embed(overview: Overview, view: str, facts: MarketFacts, t: Text) -> discord.Embed:
     """The first page of a view as one plain embed, for places without components."""
     state = MarketState(0, view)
-    paging, shown = _page(overview, state, facts)
-    if view == GLANCE:
-        body = "\n\n".join(_glance(overview, facts, t))
-    else:
-        body = _listing(shown, paging, Ranking(view), facts, t)
+    body = _body(overview, state, facts, t)
     notes = [f"⚠️ {note}" for note in words.remarks(overview, facts, t)]
     embed = discord.Embed(
         title=_title(view, t),
-        description=fit([words.totals(overview, facts, t), *body.split("\n"), *notes], 3500),
+        description=fit([words.totals(overview, facts, t), *"\n\n".join(body.sections).split("\n"), *notes], 3500),
         colour=_colour(facts),
         timestamp=overview.newest,
     )
     if facts.simulated:
         embed.set_author(name=t("SIMULATED"))
-    evidence = [line for line in _footer(state, paging, facts, t) if line]
+    evidence = [line for line in _footer(state, body.paging, facts, t) if line]
     embed.add_field(name=t("Evidence"), value=fit(evidence, 1000), inline=False)
     return embed
 
@@ -82,28 +75,33 @@ def _colour(facts: MarketFacts) -> int:
     return WARNING if facts.freshness is Freshness.STALE else ACCENT
 
 
-def _page(overview: Overview, state: MarketState, facts: MarketFacts) -> tuple[Paging, Sequence[MarketLine | Gone]]:
+@dataclass(frozen=True, slots=True)
+class _Body:
+    """What a view shows: its text, its page, and the entries whose cards can be opened."""
+
+    sections: Sequence[str]
+    paging: Paging
+    items: Sequence[MarketLine | Gone]
+
+
+def _body(overview: Overview, state: MarketState, facts: MarketFacts, t: Text) -> _Body:
     if state.view == GLANCE:
-        shown = [line for ranking in _GLANCED for line in rank(overview, ranking, facts.now, facts.tariff)[:_GLANCE]]
-        return Paging.of(0, PAGE_SIZE, 0), list({line.key: line for line in shown}.values())
-    ranked = rank(overview, Ranking(state.view), facts.now, facts.tariff)
+        return _glance(overview, facts, t)
+    ranking = Ranking(state.view)
+    ranked = rank(overview, ranking, facts.now, facts.tariff)
     paging = Paging.of(len(ranked), PAGE_SIZE, state.page)
-    return paging, paging.part(ranked)
+    items = paging.part(ranked)
+    lines = [words.entry(number, item, ranking, facts, t) for number, item in enumerate(items, paging.offset + 1)]
+    return _Body(["\n".join(lines) or words.nothing_to_rank(ranking, t)], paging, items)
 
 
-def _listing(shown: Sequence[MarketLine | Gone], paging: Paging, ranking: Ranking, facts: MarketFacts, t: Text) -> str:
-    if not shown:
-        return words.nothing_to_rank(ranking, t)
-    return "\n".join(
-        words.entry(number, item, ranking, facts, t) for number, item in enumerate(shown, paging.offset + 1)
-    )
-
-
-def _glance(overview: Overview, facts: MarketFacts, t: Text) -> list[str]:
+def _glance(overview: Overview, facts: MarketFacts, t: Text) -> _Body:
     """A few entries of each ranking; news in one line each."""
-    sections = []
+    sections: list[str] = []
+    items: dict[SeriesKey, MarketLine | Gone] = {}
     for ranking in _GLANCED:
         best = rank(overview, ranking, facts.now, facts.tariff)[:_GLANCE]
+        items.update((item.key, item) for item in best)
         lines = [words.brief(item, ranking, facts, t) for item in best] or [words.nothing_to_rank(ranking, t)]
         sections.append("\n".join((f"**{words.view_name(ranking.value, t)}**", *lines)))
     news = []
@@ -113,7 +111,9 @@ def _glance(overview: Overview, facts: MarketFacts, t: Text) -> list[str]:
             names = ", ".join(f"**{plain(item.gpu_name, 40)}**" for item in found[:5])
             more = "" if len(found) <= 5 else " " + t("and {count} more", count=t.number(len(found) - 5))
             news.append(f"{words.view_name(ranking.value, t)}: {names}{more}")
-    return [*sections, "\n".join(news)] if news else sections
+    if news:
+        sections.append("\n".join(news))
+    return _Body(sections, Paging.of(0, PAGE_SIZE, 0), list(items.values()))
 
 
 def _footer(state: MarketState, paging: Paging, facts: MarketFacts, t: Text) -> list[str]:
@@ -126,19 +126,17 @@ def _footer(state: MarketState, paging: Paging, facts: MarketFacts, t: Text) -> 
     return lines
 
 
-def _controls(
-    state: MarketState, paging: Paging, shown: Sequence[MarketLine | Gone], facts: MarketFacts, t: Text
-) -> list[Rows]:
+def _controls(state: MarketState, body: _Body, facts: MarketFacts, t: Text) -> list[Rows]:
     packed = pack_state(state)
 
     def turn(move: Move, target: int) -> str:
         return f"{PAGE_PREFIX}|{move.value}.{target}|{packed}"
 
     rows: list[Rows] = []
-    if (pager := pager_row(paging, turn)) is not None:
+    if (pager := pager_row(body.paging, turn)) is not None:
         rows.append(pager)
     rows.append(ui.ActionRow(_view_menu(state, t)))
-    if cards := _card_options(shown, facts, t):
+    if cards := _card_options(body.items, facts, t):
         rows.append(
             ui.ActionRow(ui.Select[Card](custom_id=pack(state, "open"), placeholder=t("Open a card"), options=cards))
         )

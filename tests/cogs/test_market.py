@@ -157,6 +157,7 @@ async def test_a_page_by_number(scene: Scene, world: World) -> None:
     assert world.usage.outcomes[-2:] == [("market1.page page", "component", "ok")] * 2
 
 
+@pytest.mark.simcord(shard_count=1, check_errors=False)
 @pytest.mark.parametrize("typed", ["0", "4", "two", "-1", "٣", "9999"])
 async def test_what_is_no_page(scene: Scene, world: World, typed: str) -> None:
     crowd(world, 20)

@@ -34,6 +34,7 @@ from storage.market import MarketStore, UpdateRows
 from storage.tables import metadata
 from tests.market.helpers import FakeClock, model_v1
 from tests.market.test_ingest import Desk, make_desk
+from tests.market.test_reader import processor_time_of_callbacks
 
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 GPUS, PLATFORMS = GpuCatalogue.load(), PlatformCatalogue.load()
@@ -208,6 +209,12 @@ async def desk(db: Database) -> AsyncIterator[Desk]:
     yield make_desk(db, FakeClock(NOW - timedelta(days=12)))
 
 
+@pytest.fixture
+async def lite(sqlite_db: Database) -> AsyncIterator[Desk]:
+    """On SQLite only, for what does not depend on the database."""
+    yield make_desk(sqlite_db, FakeClock(NOW))
+
+
 async def test_movers_news_and_rollups_on_the_whole_way(desk: Desk) -> None:
     """Polls of twelve days, raw quotes kept for two of them: the week's change comes from rollups."""
     for hour in range(0, 12 * 24 + 1, 4):
@@ -271,6 +278,18 @@ async def test_a_handful_of_statements_whatever_the_number_of_models(
     monkeypatch.setattr(market_many, "_gather", counting)
     assert len((await desk.reader.overview()).lines) == 60
     assert asked <= 12
+
+
+async def test_reading_it_never_holds_the_loop(lite: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    for ago in (24 * 7, 24, 0):
+        lite.clock.now = NOW - timedelta(hours=ago)
+        await lite.poll(*(model_v1(f"Card {number}", 30, 20, 0.33) for number in range(150)))
+    await lite.reader.quotes()
+    with processor_time_of_callbacks(monkeypatch) as spent:
+        overview = await lite.reader.overview()
+    assert len(overview.lines) == 150
+    assert all(line.change("7d").price_ratio == 0.0 for line in overview.lines)
+    assert max(spent) < 0.010, sorted(spent)[-3:]
 
 
 async def test_more_series_than_one_statement_takes(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
