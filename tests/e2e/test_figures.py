@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from sandbox.discord.actor import components
-from tests.e2e.harness import ROOT, Product, World, is_chart, options, web, words
+from tests.e2e.harness import ROOT, Product, World, is_chart, options, until, web, words
 from tests.market.helpers import model_v1, model_v2
 
 pytestmark = pytest.mark.xdist_group("e2e-figures")
@@ -123,8 +123,8 @@ async def test_manners_towards_the_source(tmp_path: Path) -> None:
     ):
         await product.start()
         # The same document twice: asked for with its validator, answered without a body, stored once.
-        await product.said("ingest_done", count=2)
-        asked = list(world.farm.requests)
+        await until(lambda: len(product.polls()) >= 2, "two polls")
+        asked = [record for record in world.farm.requests if "gpu-stats" in record.path]
         assert [(record.method, record.path) for record in asked[:4]] == [
             ("GET", "/vastai-exporter/gpu-stats"),
             ("GET", "/vastai-exporter/gpu-stats/v2"),
@@ -135,6 +135,6 @@ async def test_manners_towards_the_source(tmp_path: Path) -> None:
             assert re.match(r"GPUScout/\d", record.headers["user-agent"]), record.headers["user-agent"]
             assert "authorization" not in record.headers
         assert all("if-none-match" in record.headers for record in asked[2:4])
-        first, second = product.events("ingest_done")[:2]
+        first, second = product.polls()[:2]
         assert first["stored"] > 0
         assert second["stored"] == 0
