@@ -19,7 +19,8 @@ from bot.sync import stored_ids, sync_commands
 from bot.translator import CatalogueTranslator
 from bot.tree import ScoutTree
 from cogs import load_all
-from cogs.errors import NotAdmitted, OnlyPrivateHere, Refusal, UnknownCommand, error_id, explain, unwrap
+from cogs.account_errors import OnlyPrivateHere
+from cogs.errors import NotAdmitted, Refusal, UnknownCommand, error_id, explain, unwrap
 from cogs.preferences import load_preferences
 from cogs.replies import sentence_with_id
 from cogs.services import Services

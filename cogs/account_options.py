@@ -7,7 +7,7 @@ from typing import Any
 import discord
 from discord import app_commands
 
-from cogs.errors import UnknownCurrency, UnknownZone
+from cogs.account_errors import UnknownCurrency, UnknownZone
 from cogs.options import CHOICES, find_gpu
 from cogs.replies import text_of
 from cogs.usage import seam

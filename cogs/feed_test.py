@@ -6,7 +6,7 @@ import secrets
 
 import discord
 
-from cogs.errors import CannotPost, FeedNeedsChannel
+from cogs.account_errors import CannotPost, FeedNeedsChannel
 from cogs.replies import PATIENT, Reply, text_of
 from cogs.server_flow import require_admin
 from cogs.server_rights import channel_of, missing_in

@@ -9,8 +9,8 @@ from discord import app_commands
 from discord.app_commands import locale_str
 from discord.ext import commands
 
+from cogs.account_errors import ListFull
 from cogs.account_options import FollowedOption
-from cogs.errors import ListFull
 from cogs.options import GpuOption
 from cogs.replies import PATIENT, Place, Reply, text_of
 from cogs.services import Services

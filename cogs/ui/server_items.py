@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from discord import ui
 
-from cogs.errors import NotInRange
+from cogs.account_errors import NotInRange
 from cogs.feed_test import post_test
 from cogs.replies import Place, Reply, text_of
 from cogs.server_flow import Panel, ServerFlow, require_admin
