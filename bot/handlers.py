@@ -13,6 +13,7 @@ from bot.worker import Handler, JobFailed, JobRun
 from gpuscout.delivery.notices import DM_JOB, render_notice, send_direct_message, spread_notice
 from gpuscout.delivery.ports import DeliveryFailed, DirectMessages
 from gpuscout.market.fallback import Cycle
+from gpuscout.market.fix import DailyFixes
 from gpuscout.market.ingest import NOTICE_JOB, ROLLUP_JOB, IngestReport
 from gpuscout.market.trends import Trends
 
@@ -26,6 +27,7 @@ def market_handlers(
     parts: Parts, ingest: Cycle, trends: Trends, on_report: Callable[[IngestReport], None]
 ) -> dict[str, Handler]:
     """Handlers of the ingest role."""
+    fixes = DailyFixes(parts.store, parts.state, clock=parts.clock)
 
     async def run_ingest(_run: JobRun) -> None:
         on_report(await ingest.run())
@@ -34,6 +36,8 @@ def market_handlers(
         await trends.roll_hours(int(run.job.payload["until"]))
 
     async def run_trends(_run: JobRun) -> None:
+        # Before the purge: a fix is computed from raw quotes.
+        await fixes.run()
         await trends.run()
         await parts.jobs.purge_done(JOBS_KEPT)
         await parts.db.checkpoint()

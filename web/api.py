@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from gpuscout.market.export import is_counted
 from gpuscout.market.models import (
     GLOBAL,
     Freshness,
@@ -20,10 +22,11 @@ from gpuscout.market.models import (
     read_every,
 )
 from gpuscout.market.past import matching
-from web.lookup import find_gpu, find_platform
+from web.lookup import Found, find_gpu, find_platform
 from web.problems import Problem
 from web.router import CHUNK, Operation
 from web.schemas import (
+    ExportParams,
     GapOut,
     GpuOut,
     GpusOut,
@@ -120,8 +123,23 @@ async def prices(services: WebServices, params: PricesParams) -> PricesOut:
     return PricesOut(simulated=simulated, count=len(rows), quotes=rows)
 
 
-async def history(services: WebServices, params: HistoryParams) -> HistoryOut:
-    """History of a model's series: those with current quotes, and whatever else is stored of the range."""
+@dataclass(frozen=True, slots=True)
+class HistoryPlan:
+    """What a question about history is about, before any of it is read."""
+
+    gpu: Found
+    start: datetime
+    end: datetime
+    series: list[tuple[SeriesKey, str]]
+    """All that fit, each with the source of its current quote, or "" for one that has none."""
+
+
+async def plan_history(services: WebServices, params: ExportParams) -> HistoryPlan:
+    """Range and series of a question.
+
+    Raises:
+        Problem: 400 for a range that cannot be, 404 for what does not exist.
+    """
     now = services.clock()
     end = min(params.end or now, now)
     start = params.start if params.start is not None else end - DEFAULT_RANGE
@@ -131,8 +149,15 @@ async def history(services: WebServices, params: HistoryParams) -> HistoryOut:
         raise Problem(400, "The range is too long: at most 5 years.")
     gpu = await find_gpu(services, params.gpu)
     platform = await find_platform(services, params.platform) if params.platform is not None else None
-    wanted = await _series_wanted(services, gpu.slug, platform, params, start, end)
-    left_out, wanted = max(0, len(wanted) - MAX_SERIES), wanted[:MAX_SERIES]
+    series = await _series_wanted(services, gpu.slug, platform, params, start, end)
+    return HistoryPlan(gpu, start, end, series)
+
+
+async def history(services: WebServices, params: HistoryParams) -> HistoryOut:
+    """History of a model's series: those with current quotes, and whatever else is stored of the range."""
+    plan = await plan_history(services, params)
+    gpu, start, end = plan.gpu, plan.start, plan.end
+    left_out, wanted = max(0, len(plan.series) - MAX_SERIES), plan.series[:MAX_SERIES]
     points = min(params.points, max(1, MAX_POINTS // max(1, len(wanted))))
     read = [(await services.market.history(key, start, end, points), source) for key, source in wanted]
     return HistoryOut(
@@ -148,9 +173,8 @@ async def history(services: WebServices, params: HistoryParams) -> HistoryOut:
 
 
 async def _series_wanted(
-    services: WebServices, gpu: str, platform: str | None, params: HistoryParams, start: datetime, end: datetime
+    services: WebServices, gpu: str, platform: str | None, params: ExportParams, start: datetime, end: datetime
 ) -> list[tuple[SeriesKey, str]]:
-    """The series asked for, each with the source of its current quote, or "" for one that has none."""
     quotes = await services.market.quotes(
         gpu=gpu, platform=platform, region=params.region, segments=True, include_hidden=True
     )
@@ -252,8 +276,7 @@ def _moment(ts: int) -> datetime:
 
 
 def _point_out(point: HistoryPoint) -> PointOut:
-    # Nothing listed is a count of none; a price without a count is one that is not known.
-    counted = bool(point.total) or (point.reported is None and point.price is None)
+    counted = is_counted(point)
     return PointOut(
         at=_moment(point.ts),
         price=point.price,

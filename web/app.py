@@ -8,7 +8,7 @@ import errno
 import structlog
 from aiohttp import web
 
-from web import api, charts, health, market_api, openapi, pages
+from web import api, charts, export, fix, health, market_api, openapi, pages
 from web.middleware import middlewares
 from web.router import add_operations
 from web.services import WebServices
@@ -24,9 +24,11 @@ def create_web_app(services: WebServices) -> web.Application:
     """All routes and what goes around them, as one aiohttp application."""
     app = web.Application(middlewares=middlewares(services), client_max_size=services.limits.max_body_bytes)
     health.add_routes(app, services)
-    operations = (*api.OPERATIONS, *market_api.OPERATIONS)
+    operations = (*api.OPERATIONS, *market_api.OPERATIONS, *fix.OPERATIONS)
     add_operations(app, services, operations)
-    openapi.add_routes(app, services, operations)
+    export.add_routes(app, services)
+    fix.add_routes(app, services)
+    openapi.add_routes(app, services, (*operations, export.OPERATION, fix.INPUTS))
     charts.add_routes(app, services)
     pages.add_routes(app, services)
     return app

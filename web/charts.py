@@ -90,7 +90,7 @@ async def _view(services: WebServices, gpu: str, platform: str | None, params: C
         )
     except HistoryOnly as error:
         key = error.key
-        return await services.market.past(
+        return await services.market.last_known(
             gpu, platform=key.platform, region=key.region, tier=key.tier, verification=verification, segment=segment
         )
 

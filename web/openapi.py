@@ -15,6 +15,7 @@ from web.router import Operation, text_response
 from web.services import WebServices
 
 PATH = "/api/v1/openapi.json"
+JSON = "application/json"
 _REF = "#/components/schemas/{model}"
 
 _COMMON_PROBLEMS = {
@@ -27,7 +28,9 @@ _COMMON_PROBLEMS = {
 
 def document(operations: Sequence[Operation[Any, Any]], *, version: str, server: str) -> dict[str, Any]:
     """The OpenAPI document as JSON values."""
-    outs: list[tuple[type[BaseModel], JsonSchemaMode]] = [(each.out, "serialization") for each in operations]
+    outs: list[tuple[type[BaseModel], JsonSchemaMode]] = [
+        (each.out, "serialization") for each in operations if each.media == JSON
+    ]
     _, shared = models_json_schema([*outs, (ProblemOut, "serialization")], ref_template=_REF)
     return {
         "openapi": "3.1.0",
@@ -54,7 +57,7 @@ def _operation(operation: Operation[Any, Any]) -> dict[str, Any]:
         "responses": {
             "200": {
                 "description": (operation.out.__doc__ or "").strip(),
-                "content": {"application/json": {"schema": {"$ref": _REF.format(model=operation.out.__name__)}}},
+                "content": {operation.media: {"schema": _answer(operation)}},
             },
             "304": {"description": "The client has the same answer already (If-None-Match)."},
             **{
@@ -66,6 +69,10 @@ def _operation(operation: Operation[Any, Any]) -> dict[str, Any]:
             },
         },
     }
+
+
+def _answer(operation: Operation[Any, Any]) -> dict[str, Any]:
+    return {"$ref": _REF.format(model=operation.out.__name__)} if operation.media == JSON else {"type": "string"}
 
 
 def _parameters(operation: Operation[Any, Any]) -> list[dict[str, Any]]:

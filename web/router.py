@@ -42,6 +42,8 @@ class Operation(Generic[P, O]):
     problems: Mapping[int, str] = field(default_factory=dict)
     max_age: int = 15
     """Seconds for which a cache may serve the answer."""
+    media: str = "application/json"
+    """Anything else is described only: its route writes the answer itself."""
 
     @property
     def path_names(self) -> set[str]:

@@ -78,9 +78,11 @@ class PricesParams(Params):
     )
 
 
-class HistoryParams(Params):
+class ExportParams(Params):
     gpu: Text80 = Field(description=GPU)
-    platform: Text64 | None = Field(default=None, description=PLATFORM + " Without it, every platform that has quotes.")
+    platform: Text64 | None = Field(
+        default=None, description=PLATFORM + " Without it, every platform of which the range holds data."
+    )
     region: Text64 | None = Field(default=None, description=REGION)
     tier: Tier | None = Field(default=None, description=TIER + " Without it, every tier.")
     verification: Verification = Field(default=Verification.ANY, description="Whether the machines are verified.")
@@ -91,6 +93,9 @@ class HistoryParams(Params):
         description="ISO 8601; 30 days before the end by default. At most 5 years before it.",
     )
     end: Moment | None = Field(default=None, alias="to", description="ISO 8601; now by default and at most.")
+
+
+class HistoryParams(ExportParams):
     points: int = Field(default=500, ge=1, le=2000, description="Most points of one series; extremes are kept.")
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Protocol
 
 from gpuscout.market.models import History, PriceView, Quote, SeriesKey, SourceStatus
 
 if TYPE_CHECKING:
     from gpuscout.market.earlier import Earlier
+    from gpuscout.market.fix import DailyFix
     from gpuscout.market.overview import Overview
     from gpuscout.market.past import StoredSeries
 
@@ -52,7 +53,7 @@ class Market(Protocol):
         """
         ...
 
-    async def past(
+    async def last_known(
         self,
         gpu: str,
         *,
@@ -71,6 +72,16 @@ class Market(Protocol):
 
     async def stored_series(self, gpu: str) -> Sequence[StoredSeries]:
         """Every series of a model with daily history, on-demand and worldwide ones first."""
+        ...
+
+    async def fixes(
+        self, gpu: str, *, platform: str | None, tier: str | None, start: date, end: date, limit: int
+    ) -> Sequence[DailyFix]:
+        """Daily fixes of a model from *start* to *end* (both included), by series and day; at most *limit*."""
+        ...
+
+    async def fix_inputs(self, key: SeriesKey, day: date) -> bytes | None:
+        """What the fix of a series and day was computed from; None when its raw quotes are not kept any more."""
         ...
 
     async def stored_platforms(self) -> Sequence[str]:

@@ -7,7 +7,7 @@ import time
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import structlog
 
@@ -15,6 +15,7 @@ from config.catalogue import GpuCatalogue
 from config.platforms import PlatformCatalogue
 from gpuscout.market.changes import read_changes
 from gpuscout.market.earlier import Earlier, read_earlier
+from gpuscout.market.fix import DailyFix, read_fixes, read_inputs
 from gpuscout.market.history import RAW_RANGE, read_history
 from gpuscout.market.models import (
     ANY,
@@ -247,7 +248,7 @@ class MarketReader:
             key=lambda quote: (quote.listed, quote.all.count, quote.key.tier == Tier.ON_DEMAND, quote.at),
         )
 
-    async def past(
+    async def last_known(
         self,
         gpu: str,
         *,
@@ -257,7 +258,7 @@ class MarketReader:
         verification: str = ANY,
         segment: str = ANY,
     ) -> PriceView:
-        """See :meth:`gpuscout.market.ports.Market.past`."""
+        """See :meth:`gpuscout.market.ports.Market.last_known`."""
         snapshot = await self._current()
         series = await self._archive.find(gpu, platform, region, tier, verification, segment)
         quote = None if series is None else await read_last_day(self._store, series)
@@ -269,6 +270,16 @@ class MarketReader:
     async def stored_series(self, gpu: str) -> Sequence[StoredSeries]:
         """See :meth:`gpuscout.market.ports.Market.stored_series`."""
         return await self._archive.stored_series(gpu)
+
+    async def fixes(
+        self, gpu: str, *, platform: str | None, tier: str | None, start: date, end: date, limit: int
+    ) -> Sequence[DailyFix]:
+        """See :meth:`gpuscout.market.ports.Market.fixes`."""
+        return await read_fixes(self._store, gpu, platform=platform, tier=tier, start=start, end=end, limit=limit)
+
+    async def fix_inputs(self, key: SeriesKey, day: date) -> bytes | None:
+        """See :meth:`gpuscout.market.ports.Market.fix_inputs`."""
+        return await read_inputs(self._store, key, day)
 
     async def stored_platforms(self) -> Sequence[str]:
         """See :meth:`gpuscout.market.ports.Market.stored_platforms`."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 from config.catalogue import GpuCatalogue
 from config.platforms import PlatformCatalogue
@@ -12,6 +12,7 @@ from gpuscout.charts.model import ChartSpec
 from gpuscout.charts.pool import ChartImage, ChartUnavailable
 from gpuscout.market.earlier import Earlier
 from gpuscout.market.earnings import hosting_share
+from gpuscout.market.fix import DailyFix
 from gpuscout.market.models import (
     GLOBAL,
     STALE_LIMIT,
@@ -87,6 +88,8 @@ class FakeMarket(Market):
         self.clock = clock or Clock()
         self.points: dict[SeriesKey, list[HistoryPoint]] = {}
         self.archive: list[StoredSeries] = []
+        self.fixed: list[DailyFix] = []
+        self.inputs: dict[tuple[SeriesKey, date], bytes] = {}
         self.statuses: list[SourceStatus] = []
         self.past: dict[SeriesKey, Earlier] = {}
         self.gone: list[Gone] = []
@@ -142,7 +145,7 @@ class FakeMarket(Market):
             simulated=chosen.source == "simulator",
         )
 
-    async def past(
+    async def last_known(
         self,
         gpu: str,
         *,
@@ -178,6 +181,23 @@ class FakeMarket(Market):
     async def stored_series(self, gpu: str) -> Sequence[StoredSeries]:
         self._check()
         return [series for series in self.archive if series.key.gpu == gpu]
+
+    async def fixes(
+        self, gpu: str, *, platform: str | None, tier: str | None, start: date, end: date, limit: int
+    ) -> Sequence[DailyFix]:
+        self._check()
+        return [
+            fix
+            for fix in self.fixed
+            if fix.key.gpu == gpu
+            and platform in (None, fix.key.platform)
+            and tier in (None, fix.key.tier)
+            and start <= fix.day <= end
+        ][:limit]
+
+    async def fix_inputs(self, key: SeriesKey, day: date) -> bytes | None:
+        self._check()
+        return self.inputs.get((key, day))
 
     async def stored_platforms(self) -> Sequence[str]:
         self._check()

@@ -13,11 +13,14 @@ from referencing.jsonschema import DRAFT202012
 
 Client = TestClient  # type: ignore[type-arg]
 ROUTES = {
+    "/api/v1/fix/{gpu}",
+    "/api/v1/fix/{gpu}/{day}",
     "/api/v1/gpus",
     "/api/v1/market",
     "/api/v1/platforms",
     "/api/v1/prices",
     "/api/v1/prices/{gpu}/history",
+    "/api/v1/prices/{gpu}/history.csv",
 }
 
 
