@@ -74,7 +74,9 @@ async def ingest_once(settings: Settings, source: str | None, feed: str | None =
     )
     for reason, count in sorted(report.rejected.items(), key=lambda item: -item[1]):
         typer.echo(f"  rejected {count} x {reason}")
-    if report.unchanged and not report.problems:
+    if report.note:
+        typer.echo(f"  {report.note}")
+    elif report.unchanged and not report.problems:
         typer.echo(f"  unchanged since the last read: {', '.join(report.unchanged)}")
     if report.unknown:
         typer.echo(f"  unknown GPU names: {', '.join(report.unknown)}")

@@ -61,6 +61,8 @@ class IngestReport:
     """Documents that have a problem."""
     seconds: float = 0.0
     version: int | None = None
+    note: str = ""
+    """What else the operator should know, in one sentence."""
 
     @property
     def ok(self) -> bool:

@@ -81,13 +81,15 @@ class PacedIngest:
         self._every = every
 
     async def run(self) -> IngestReport:
-        """One cycle, or a report that says "unchanged" without having asked."""
+        """One cycle, or a report whose note says why nothing was asked."""
         watch = await load_watch(self._state, self._watched)
         if watch.problem is None and watch.last_attempt is not None:
             age = self.ingest.clock() - watch.last_attempt
             if timedelta(0) <= age < self._every - _JITTER:
                 log.info("machines_read_recently", source=self._watched, seconds=round(age.total_seconds()))
-                return IngestReport(self._watched, unchanged=(FEED,))
+                minutes = round(self._every.total_seconds() / 60)
+                note = f"read {age.total_seconds():.0f} s ago; it is asked for every {minutes} minutes at most"
+                return IngestReport(self._watched, unchanged=(FEED,), note=note)
         return await self.ingest.run()
 
     async def aclose(self) -> None:
