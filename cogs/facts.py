@@ -18,7 +18,7 @@ def market_facts(
     tariff: float | None,
     settings: str,
     *,
-    one_place: bool = False,
+    home: str | None = None,
 ) -> MarketFacts:
     """The facts as of now.
 
@@ -27,7 +27,7 @@ def market_facts(
         sources: slugs of who reported.
         tariff: the member's electricity in USD per kWh; None where he set none.
         settings: how to name the command that sets it.
-        one_place: whether all that is shown is one platform's.
+        home: the platform that need not be named in each entry.
     """
     slugs = sorted(set(sources))
     origins = [services.platforms.source(slug) for slug in slugs]
@@ -41,6 +41,6 @@ def market_facts(
         platform_name=services.platform_name,
         sources=[services.source_link(slug) for slug in slugs],
         methodology=services.methodology_url,
-        one_place=one_place,
+        home=home,
         simulated=services.settings.simulated or any(origin.simulated for origin in origins if origin is not None),
     )

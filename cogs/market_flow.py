@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Final
 
 import discord
@@ -77,5 +78,6 @@ class MarketFlow:
         )
 
     def _facts(self, overview: Overview, tariff: float | None, settings: str) -> MarketFacts:
-        one_place = len({line.key.platform for line in overview.lines}) < 2
-        return market_facts(self.services, overview.newest, overview.sources, tariff, settings, one_place=one_place)
+        listed = Counter(line.key.platform for line in overview.lines)
+        home = max(listed, key=lambda platform: (listed[platform], platform), default=None)
+        return market_facts(self.services, overview.newest, overview.sources, tariff, settings, home=home)

@@ -23,12 +23,14 @@ from playwright.async_api import async_playwright
 
 from bot.client import ScoutBot
 from bot.gate import Allowance
+from config.catalogue import GpuCatalogue
 from config.settings import Settings
 from gpuscout.charts.model import ChartSpec
 from gpuscout.charts.pool import ChartImage
 from gpuscout.charts.render import render
-from gpuscout.market.models import SourceStatus
-from tests.fakes import NOW, SEEN, FakeCharts, World
+from gpuscout.market.models import Quote, SeriesKey, SourceStatus
+from gpuscout.market.overview import Gone
+from tests.fakes import NOW, SEEN, FakeCharts, World, quote, side
 
 SETTINGS = Settings(_env_file=None, public_url="https://gpuscout.example", market_source="simulator")
 SIZES = {"desktop": (760, 1400), "phone": (400, 1400)}
@@ -45,6 +47,9 @@ def simulated_world() -> World:
     """The fakes, marked as simulated, with a healthy source."""
     world = World(charts=InlineCharts())
     world.market.simulated = True
+    world.market.past = {"rtx-5090": 0.948, "rtx-3060": 1.064, "quadro-rtx-4000": 0.9}
+    world.market.first_seen = {"x-frobnicator-9000": NOW - timedelta(days=2)}
+    world.market.gone = [Gone(SeriesKey("vast", "gtx-1080"), "GTX 1080", NOW - timedelta(days=3), 0.04, 12)]
     world.market.stored = [replace(quote, source="simulator") for quote in world.market.stored]
     world.market.health = [
         SourceStatus("simulator", NOW - timedelta(seconds=20), NOW - timedelta(seconds=20), SEEN, None, None, 412, 3)
@@ -58,9 +63,9 @@ Shot = Callable[["Stage"], Awaitable[Any]]
 class Stage:
     """A server with one channel and one member, and the camera."""
 
-    def __init__(self, env: simcord.Env, out: Path, browser: Any, playwright: Any) -> None:
+    def __init__(self, env: simcord.Env, out: Path, browser: Any, playwright: Any, world: World) -> None:
         guild = env.create_guild(name="GPU hosts")
-        self.env, self.out, self.browser, self.playwright = env, out, browser, playwright
+        self.env, self.out, self.browser, self.playwright, self.world = env, out, browser, playwright, world
         self.channel = guild.create_text_channel("market")
         self.alice = guild.add_member(env.create_user("alice"))
 
@@ -134,9 +139,50 @@ async def about(stage: Stage) -> None:
     await stage.shoot("about", (await stage.alice.slash(stage.channel, "about")).response)
 
 
+async def compare(stage: Stage) -> None:
+    result = await stage.alice.slash(stage.channel, "compare", gpus="RTX 4090, RTX 5090, RTX 3060", range="30d")
+    await stage.shoot("compare", result.response)
+
+
+async def compare_earnings(stage: Stage) -> None:
+    listed = "RTX 4090, RTX 5090, RTX 3060, Quadro RTX 4000, Frobnicator 9000"
+    result = await stage.alice.slash(stage.channel, "compare", gpus=listed, metric="earnings")
+    await stage.shoot("compare-earnings", result.response)
+
+
+async def market(stage: Stage) -> None:
+    await stage.shoot("market", (await stage.alice.slash(stage.channel, "market")).response)
+
+
+async def market_pages(stage: Stage) -> None:
+    stage.world.market.stored += crowd()
+    result = await stage.alice.slash(stage.channel, "market", sort="utilization")
+    await stage.shoot("market-pages", result.response)
+
+
+async def named(stage: Stage) -> None:
+    await stage.alice.send(stage.channel, "Sell my two 4090s for a 5090, or wait for a B200?")
+    shown = await stage.alice.context_menu(stage.channel, "Prices of GPUs named here", stage.channel.last_message)
+    await stage.shoot("named", shown.response)
+
+
+def crowd() -> list[Quote]:
+    """Enough models for several pages."""
+    models = [model for model in GpuCatalogue.load().models if not model.is_family][20:40]
+    return [
+        quote(m.slug, side(40 + 9 * n, 0.1 + n / 50), side(160 - 6 * n, 0.1 + n / 50), side(200 + 3 * n, 0.1 + n / 50))
+        for n, m in enumerate(models)
+    ]
+
+
 SHOTS: dict[str, Shot] = {
     "price": price_card,
     "price-thin": thin_card,
+    "compare": compare,
+    "compare-earnings": compare_earnings,
+    "market": market,
+    "market-pages": market_pages,
+    "named": named,
     "data": data_card,
     "did-you-mean": error,
     "mention": mention,
@@ -154,11 +200,12 @@ async def take(out: Path, chromium: str, wanted: list[str]) -> None:
             for name, shot in SHOTS.items():
                 if wanted and name not in wanted:
                     continue
-                bot = ScoutBot(simulated_world().services(settings=SETTINGS), allowance=Allowance(burst=1000))
+                world = simulated_world()
+                bot = ScoutBot(world.services(settings=SETTINGS), allowance=Allowance(burst=1000))
                 async with simcord.run(bot, shard_count=1, settle_timeout=30.0, check_errors=False) as env:
                     env.backend.bot_user.name = "GPUScout"
                     with env.time_context():
-                        await shot(Stage(env, out, browser, playwright))
+                        await shot(Stage(env, out, browser, playwright, world))
         finally:
             await browser.close()
 

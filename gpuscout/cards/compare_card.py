@@ -57,7 +57,11 @@ def compare_card(
     heading = "## " + _title(state.metric, t)
     if comparison.facts.simulated:
         heading += f"  {badge(t)}"
-    container.add_item(ui.TextDisplay(f"{heading}\n-# {words.subtitle(comparison.items, comparison.names, t)}"))
+    container.add_item(
+        ui.TextDisplay(
+            f"{heading}\n-# {words.subtitle(comparison.items, comparison.names, range_label(state.range, t), t)}"
+        )
+    )
     container.add_item(ui.TextDisplay(fit(_entries(comparison, state, lines, t), 2200)))
     if notes := words.remarks(comparison.items, comparison.facts.freshness, comparison.facts.simulated, t):
         container.add_item(ui.TextDisplay("\n".join(f"⚠️ {note}" for note in notes)))
@@ -82,7 +86,12 @@ def compare_embed(comparison: Comparison, state: CompareState, t: Text) -> disco
     embed = discord.Embed(
         title=_title(state.metric, t),
         description=fit(
-            [words.subtitle(comparison.items, comparison.names, t), *lines, *(f"⚠️ {note}" for note in notes)], 3500
+            [
+                words.subtitle(comparison.items, comparison.names, range_label(state.range, t), t),
+                *lines,
+                *(f"⚠️ {note}" for note in notes),
+            ],
+            3500,
         ),
         colour=_colour(comparison),
     )
@@ -173,9 +182,8 @@ def _colour(comparison: Comparison) -> int:
 
 def _entries(comparison: Comparison, state: CompareState, lines: Sequence[str], t: Text) -> list[str]:
     colours = words.squares(comparison.items, lines)
-    range_name = range_label(state.range, t)
     return [
-        words.entry(item, comparison.names.labels[item.key], square, state.metric, range_name, t)
+        words.entry(item, comparison.names.labels[item.key], square, state.metric, t)
         for item, square in zip(comparison.items, colours, strict=True)
     ]
 

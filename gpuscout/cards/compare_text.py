@@ -148,13 +148,13 @@ def unknown(item: Compared, metric: Metric, t: Text) -> str:
     return t("not known")
 
 
-def entry(item: Compared, label: str, square: str, metric: Metric, range_name: str, t: Text) -> str:
+def entry(item: Compared, label: str, square: str, metric: Metric, t: Text) -> str:
     """One series in two lines: figure and change, then what stands behind them."""
     now = item.now(metric)
     said = value(metric, now, t) if now is not None else unknown(item, metric, t)
     head = f"{square} **{plain(label, 90)}** {said}"
     if now is not None:
-        head += f" · {change(metric, now, item.before(metric), t)} ({range_name})"
+        head += f" · {change(metric, now, item.before(metric), t)}"
     quote = item.quote
     if quote is None:
         return head
@@ -178,13 +178,13 @@ def squares(items: Sequence[Compared], lines: Sequence[str]) -> list[str]:
     return [colours.get(item.line, NO_LINE) for item in items]
 
 
-def subtitle(items: Sequence[Compared], names: Names, t: Text) -> str:
-    """What the series share, and how old the newest reading is."""
+def subtitle(items: Sequence[Compared], names: Names, range_name: str, t: Text) -> str:
+    """What the series share, how old the newest reading is, and over which range the changes are."""
     newest = max((item.quote.at for item in items if item.quote is not None), default=None)
     parts = [plain(names.shared, 120)] if names.shared else []
     if newest is not None:
         parts.append(t("as of {when}", when=relative(newest)))
-    return " · ".join(parts)
+    return " · ".join((*parts, t("changes over {window}", window=range_name)))
 
 
 def remarks(items: Sequence[Compared], band: Freshness, simulated: bool, t: Text) -> list[str]:

@@ -13,7 +13,7 @@ from config.i18n import Text
 from gpuscout.cards import market_text as words
 from gpuscout.cards.kit import ACCENT, WARNING, Card, Rows, fit, plain
 from gpuscout.cards.market_state import GLANCE, PAGE_PREFIX, VIEWS, MarketState, pack, pack_state
-from gpuscout.cards.market_text import MarketFacts
+from gpuscout.cards.market_text import MarketFacts, by_movement
 from gpuscout.cards.pager import Move, Paging, pager_row
 from gpuscout.cards.price_text import badge
 from gpuscout.market.models import METHOD_VERSION, Freshness, SeriesKey
@@ -32,7 +32,7 @@ def market_card(overview: Overview, state: MarketState, facts: MarketFacts, t: T
     heading = f"## {_title(state.view, t)}"
     if facts.simulated:
         heading += f"  {badge(t)}"
-    container.add_item(ui.TextDisplay(f"{heading}\n-# {words.totals(overview, facts, t)}"))
+    container.add_item(ui.TextDisplay(f"{heading}\n-# {words.totals(overview, facts, _window(state.view), t)}"))
     body = _body(overview, state, facts, t)
     for section in body.sections:
         container.add_item(ui.TextDisplay(fit(section.split("\n"), 2800 // len(body.sections))))
@@ -54,7 +54,14 @@ def market_embed(overview: Overview, view: str, facts: MarketFacts, t: Text) -> 
     notes = [f"⚠️ {note}" for note in words.remarks(overview, facts, t)]
     embed = discord.Embed(
         title=_title(view, t),
-        description=fit([words.totals(overview, facts, t), *"\n\n".join(body.sections).split("\n"), *notes], 3500),
+        description=fit(
+            [
+                words.totals(overview, facts, _window(view), t).replace("\n-# ", "\n"),
+                *"\n\n".join(body.sections).split("\n"),
+                *notes,
+            ],
+            3500,
+        ),
         colour=_colour(facts),
         timestamp=overview.newest,
     )
@@ -69,6 +76,13 @@ def _title(view: str, t: Text) -> str:
     if view == GLANCE:
         return t("GPU hosting market")
     return f"{t('GPU hosting market')}: {words.view_name(view, t)}"
+
+
+def _window(view: str) -> str | None:
+    """The window of changes that no heading names; None where one does, or where there are no changes."""
+    if view in (GLANCE, Ranking.GONE.value):
+        return None
+    return None if by_movement(Ranking(view)) else Ranking(view).window
 
 
 def _colour(facts: MarketFacts) -> int:
@@ -103,14 +117,14 @@ def _glance(overview: Overview, facts: MarketFacts, t: Text) -> _Body:
         best = rank(overview, ranking, facts.now, facts.tariff)[:_GLANCE]
         items.update((item.key, item) for item in best)
         lines = [words.brief(item, ranking, facts, t) for item in best] or [words.nothing_to_rank(ranking, t)]
-        sections.append("\n".join((f"**{words.view_name(ranking.value, t)}**", *lines)))
+        sections.append("\n".join((f"### {words.view_name(ranking.value, t)}", *lines)))
     news = []
     for ranking in _NEWS:
         found = rank(overview, ranking, facts.now, facts.tariff)
         if found:
             names = ", ".join(f"**{plain(item.gpu_name, 40)}**" for item in found[:5])
             more = "" if len(found) <= 5 else " " + t("and {count} more", count=t.number(len(found) - 5))
-            news.append(f"{words.view_name(ranking.value, t)}: {names}{more}")
+            news.append(f"### {words.view_name(ranking.value, t)}\n{names}{more}")
     if news:
         sections.append("\n".join(news))
     return _Body(sections, Paging.of(0, PAGE_SIZE, 0), list(items.values()))

@@ -29,7 +29,7 @@ class MarketFacts:
         platform_name: Name of a platform's slug.
         sources: (name, address) of who reported.
         methodology: Address of the page that explains the figures.
-        one_place: Whether all of the market is one platform's, which then need not be named in short lines.
+        home: The platform that need not be named in each entry, for most are there; None where all are named.
         simulated: Whether the market is a simulator's.
     """
 
@@ -41,7 +41,7 @@ class MarketFacts:
     platform_name: Callable[[str], str]
     sources: Sequence[tuple[str, str | None]]
     methodology: str | None
-    one_place: bool = False
+    home: str | None = None
     simulated: bool = False
 
 
@@ -75,10 +75,11 @@ def nothing_to_rank(ranking: Ranking, t: Text) -> str:
     }.get(ranking, t("There is nothing to rank yet."))
 
 
-def place_name(item: MarketLine | Gone, facts: MarketFacts, t: Text) -> str:
-    """The platform, with its tier where that is not plain on-demand."""
-    name = plain(facts.platform_name(item.key.platform), 40)
-    return name if item.key.tier == Tier.ON_DEMAND else f"{name}, {words.tier_name(item.key.tier, t)}"
+def place_name(item: MarketLine | Gone, facts: MarketFacts, t: Text) -> str | None:
+    """The platform, with its tier where that is not plain on-demand; None where it is said for all."""
+    if item.key.tier == Tier.ON_DEMAND:
+        return None if item.key.platform == facts.home else plain(facts.platform_name(item.key.platform), 40)
+    return f"{plain(facts.platform_name(item.key.platform), 40)}, {words.tier_name(item.key.tier, t)}"
 
 
 def price(line: MarketLine, t: Text) -> str:
@@ -123,12 +124,13 @@ def weak_mark(line: MarketLine, ranking: Ranking | None, t: Text) -> str | None:
         return None  # the sample says so already
     if line.weak:
         return "⚠️ " + t("thin sample")
-    if ranking is not None and _by_movement(ranking) and line.moved_weakly(ranking.window):
+    if ranking is not None and by_movement(ranking) and line.moved_weakly(ranking.window):
         return "⚠️ " + t("thin sample then")
     return None
 
 
-def _by_movement(ranking: Ranking) -> bool:
+def by_movement(ranking: Ranking) -> bool:
+    """Whether a ranking orders by the change of the price."""
     return ranking in (Ranking.UP_DAY, Ranking.DOWN_DAY, Ranking.UP_WEEK, Ranking.DOWN_WEEK)
 
 
@@ -156,33 +158,35 @@ def entry(number: int, item: MarketLine | Gone, ranking: Ranking, facts: MarketF
     if isinstance(item, Gone):
         last = NOTHING if item.price is None else t.money(item.price, per="h")
         gpus = t("{count} GPUs", count=t.number(round(item.total)))
-        rest = [t("last {price}", price=last), gpus, place_name(item, facts, t)]
-        return f"{name}\n-# " + " · ".join(rest)
+        return f"{name}\n-# " + _joined(t("last {price}", price=last), gpus, place_name(item, facts, t))
     rest = [price(item, t)]
-    if not _by_movement(ranking):
-        rest.append(f"{moved(item, ranking.window, t)} ({window_name(ranking.window, t)})")
+    if not by_movement(ranking):
+        rest.append(moved(item, ranking.window, t))
     if ranking is not Ranking.UTILIZATION:
         rest.append(rented(item, t))
     if ranking is not Ranking.SUPPLY:
         rest.append(sample(item, t))
-    rest.append(place_name(item, facts, t))
-    mark = weak_mark(item, ranking, t)
-    return f"{name}\n-# " + " · ".join([*rest, mark] if mark else rest)
+    return f"{name}\n-# " + _joined(*rest, place_name(item, facts, t), weak_mark(item, ranking, t))
+
+
+def _joined(*parts: str | None) -> str:
+    return " · ".join(part for part in parts if part is not None)
 
 
 def brief(item: MarketLine | Gone, ranking: Ranking, facts: MarketFacts, t: Text) -> str:
     """One entry in one short line, for the view at a glance."""
     figure = f"{lead(item, ranking, facts, t)} **{plain(item.gpu_name, 40)}**"
-    if not facts.one_place:
-        figure += f" ({place_name(item, facts, t)})"
+    if (place := place_name(item, facts, t)) is not None:
+        figure += f" ({place})"
     if isinstance(item, Gone) or ranking in (Ranking.NEW, Ranking.SUPPLY):
         return figure
     mark = " ⚠️" if weak_mark(item, ranking, t) else ""
     return f"{figure} {price(item, t)}{mark}"
 
 
-def totals(overview: Overview, facts: MarketFacts, t: Text) -> str:
-    """Models, GPUs and the rented share of all of them. Counts may be added up; prices may not."""
+def totals(overview: Overview, facts: MarketFacts, window: str | None, t: Text) -> str:
+    """Models, GPUs and the rented share of all of them (counts may be added up; prices may not), and what is not said
+    of each entry: its place, and over which *window* its price changed."""
     lines = [line for line in overview.current(facts.now) if line.quote.sized]
     total = sum(line.quote.all.count for line in lines)
     share = sum(line.quote.rented.count for line in lines) / total if total else None
@@ -192,7 +196,20 @@ def totals(overview: Overview, facts: MarketFacts, t: Text) -> str:
     ]
     if share is not None:
         parts.append(t("{share} rented", share=t.percent(share)))
-    return " · ".join((*parts, t("as of {when}", when=relative(overview.newest))))
+    parts.append(t("as of {when}", when=relative(overview.newest)))
+    about = []
+    if facts.home is not None:
+        home = plain(facts.platform_name(facts.home), 40)
+        alone = all(line.key.platform == facts.home for line in overview.lines)
+        about.append(home if alone else t("{platform} where no place is named", platform=home))
+    if window is not None:
+        about.append(changes_over(window, t))
+    return " · ".join(parts) + ("\n-# " + " · ".join(about) if about else "")
+
+
+def changes_over(window: str, t: Text) -> str:
+    """Over which window the changes are that a card shows."""
+    return t("changes over {window}", window=window_name(window, t))
 
 
 def earnings_note(facts: MarketFacts, t: Text, *, brief: bool = False) -> str:

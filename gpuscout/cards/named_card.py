@@ -39,7 +39,8 @@ def named_card(found: Sequence[NamedGpu], owner: int, facts: MarketFacts, t: Tex
     if facts.simulated:
         heading += f"  {badge(t)}"
     if listed:
-        heading += "\n-# " + t("as of {when}", when=relative(max(line.quote.at for line in listed)))
+        as_of = t("as of {when}", when=relative(max(line.quote.at for line in listed)))
+        heading += f"\n-# {as_of} · {words.changes_over(_WINDOW, t)}"
     container.add_item(ui.TextDisplay(heading))
     container.add_item(ui.TextDisplay("\n".join(_entry(item, facts, t) for item in found)))
     if facts.simulated:
@@ -78,11 +79,14 @@ def _entry(item: NamedGpu, facts: MarketFacts, t: Text) -> str:
     line = item.line
     if line is None:
         return f"{name} {t('not listed now')}"
-    moved = f"{words.moved(line, _WINDOW, t)} ({words.window_name(_WINDOW, t)})"
-    behind = [words.rented(line, t), words.sample(line, t), words.place_name(line, facts, t)]
-    if mark := words.weak_mark(line, None, t):
-        behind.append(mark)
-    return f"{name} {words.price(line, t)} · {moved}\n-# " + " · ".join(behind)
+    behind = (
+        words.rented(line, t),
+        words.sample(line, t),
+        words.place_name(line, facts, t),
+        words.weak_mark(line, None, t),
+    )
+    small = " · ".join(part for part in behind if part is not None)
+    return f"{name} {words.price(line, t)} · {words.moved(line, _WINDOW, t)}\n-# {small}"
 
 
 def _controls(listed: Sequence[MarketLine], owner: int, t: Text) -> list[Rows]:

@@ -25,9 +25,11 @@ async def test_models_on_one_chart(scene: Scene, world: World) -> None:
 
     assert not result.ephemeral
     text = texts(result.response)
-    assert "## Compared: Price\n-# Vast.ai · on-demand · All machines · as of <t:1767225016:R>" in text
-    assert "🟦 **RTX 4090** $0.335/h · ▲ +2.0% (7 d)\n-# 4,986 GPUs · 48% rented" in text
-    assert "🟧 **RTX 5090** $0.40/h · ▲ +2.0% (7 d)\n-# 3,612 GPUs · 67% rented" in text
+    assert (
+        "## Compared: Price\n-# Vast.ai · on-demand · All machines · as of <t:1767225016:R> · changes over 7 d" in text
+    )
+    assert "🟦 **RTX 4090** $0.335/h · ▲ +2.0%\n-# 4,986 GPUs · 48% rented" in text
+    assert "🟧 **RTX 5090** $0.40/h · ▲ +2.0%\n-# 3,612 GPUs · 67% rented" in text
     (picture,) = pictures(result.response)
     assert [attachment.filename for attachment in result.response.attachments] == ["compare-price-7d.webp"]
     (spec,) = world.charts.specs
@@ -87,10 +89,10 @@ async def test_tiers_stay_apart(scene: Scene, world: World) -> None:
 @pytest.mark.parametrize(
     ("metric", "unit", "first"),
     [
-        ("price", "usd_per_hour", "🟦 **RTX 4090** $0.335/h · ▲ +2.0% (7 d)"),
-        ("utilization", "ratio", "🟦 **RTX 4090** 48% rented · ▲ +1.2 points (7 d)"),
-        ("demand", "count", "🟦 **RTX 4090** 61 of 100 · ▲ +1.4 points (7 d)"),
-        ("earnings", "usd_per_day", "🟦 **RTX 4090** $2.12/day · ▲ +$0.11 (7 d)"),
+        ("price", "usd_per_hour", "🟦 **RTX 4090** $0.335/h · ▲ +2.0%"),
+        ("utilization", "ratio", "🟦 **RTX 4090** 48% rented · ▲ +1.2 points"),
+        ("demand", "count", "🟦 **RTX 4090** 61 of 100 · ▲ +1.4 points"),
+        ("earnings", "usd_per_day", "🟦 **RTX 4090** $2.12/day · ▲ +$0.11"),
     ],
 )
 async def test_figures_by_option_and_by_menu(scene: Scene, world: World, metric: str, unit: str, first: str) -> None:
@@ -129,7 +131,7 @@ async def test_range_buttons_edit_the_same_card(scene: Scene, world: World, name
 
     assert len(scene.channel.history()) == 1
     assert buttons(card.response)[label]["style"] == 1
-    assert f"({label})" in texts(card.response)
+    assert f"· changes over {label}" in texts(card.response)
     assert world.charts.specs[-1].end - world.charts.specs[-1].start == RANGES[name].total_seconds()
     assert [a.filename for a in card.response.attachments] == [f"compare-price-{name}.webp"]
 

@@ -27,7 +27,7 @@ async def test_a_line_for_each_model_for_the_member_alone(scene: Scene, world: W
 
     assert result.ephemeral
     text = texts(result.response)
-    assert "**RTX 4090** $0.335/h · ▲ +2.0% (24 h)\n-# 48% rented · 4,986 GPUs · Vast.ai" in text
+    assert "**RTX 4090** $0.335/h · ▲ +2.0%\n-# 48% rented · 4,986 GPUs · Vast.ai" in text
     assert [line.split("**")[1] for line in text.split("\n") if "**" in line] == [
         "RTX 4090",
         "RTX 3060",
@@ -35,7 +35,7 @@ async def test_a_line_for_each_model_for_the_member_alone(scene: Scene, world: W
         "B200",
     ]
     assert "**B200** not listed now" in text
-    assert "as of <t:1767225016:R>" in text
+    assert "as of <t:1767225016:R> · changes over 24 h" in text
     assert "[500.farm](<https://500.farm>)" in text
     assert list(buttons(result.response)) == ["RTX 4090", "RTX 3060", "RTX 5090", "Compare them"]
     assert world.usage.outcomes == [(MENU, "slash", "ok")]
