@@ -19,7 +19,7 @@ from gpuscout.accounts.members import BadSetting
 from gpuscout.cards.kit import plain, relative
 from gpuscout.cards.price_text import region_name
 from gpuscout.cards.state import BadState
-from gpuscout.market.models import GLOBAL, MarketUnavailable, UnknownSeries
+from gpuscout.market.models import GLOBAL, HistoryOnly, MarketUnavailable, UnknownSeries
 
 Mention = Callable[[str], str]
 
@@ -191,6 +191,8 @@ def explain(error: BaseException, t: Text, mention: Mention) -> Explanation:
         return Explanation(error.sentence(t, mention), error.outcome, True)
     if isinstance(error, MarketUnavailable):
         return Explanation(_market_unavailable(error, t, mention), "unavailable", True)
+    if isinstance(error, HistoryOnly):
+        return Explanation(_history_only(error, t), "history_only", True)
     if isinstance(error, UnknownSeries):
         return Explanation(_unknown_series(error, t), "no_data", True)
     if isinstance(error, BadState):
@@ -236,6 +238,20 @@ def _unknown_series(error: UnknownSeries, t: Text) -> str:
         said = t("There are no {gpu} quotes for {where}.", gpu=name, where=where)
     else:
         said = t("Nobody lists a {gpu} right now.", gpu=name)
+    if error.alternatives:
+        listed = ", ".join(f"**{plain(a, 40)}**" for a in error.alternatives[:5])
+        return f"{said} {t('There are for {names}.', names=listed)}"
+    return said
+
+
+def _history_only(error: HistoryOnly, t: Text) -> str:
+    """A platform that is not read now, or lists none: its history ends, and nothing is broken."""
+    said = t(
+        "There is no current price of a {gpu} on {platform}: the newest in the history is from {when}.",
+        gpu=plain(error.gpu, 60),
+        platform=plain(error.key.platform, 40),
+        when=relative(error.last_seen),
+    )
     if error.alternatives:
         listed = ", ".join(f"**{plain(a, 40)}**" for a in error.alternatives[:5])
         return f"{said} {t('There are for {names}.', names=listed)}"

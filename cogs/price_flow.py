@@ -8,6 +8,7 @@ from typing import Final
 
 import discord
 
+from cogs.csv_file import NothingStored, write_export
 from cogs.drawn import ChartBook, DrawnChart
 from cogs.preferences import Preferences, preferences_of
 from cogs.replies import PATIENT, QUICK, Reply, text_of
@@ -15,11 +16,13 @@ from cogs.services import Services
 from config.i18n import Text
 from gpuscout.cards.chart_spec import POINTS, price_chart
 from gpuscout.cards.data_card import data_card
-from gpuscout.cards.price_card import PriceFacts, price_card, price_embed
+from gpuscout.cards.export_card import export_card
+from gpuscout.cards.price_card import PriceFacts, price_card, price_embed, range_label
 from gpuscout.cards.price_text import LocalRate
 from gpuscout.cards.state import PriceState
 from gpuscout.charts.model import ChartSpec
-from gpuscout.market.models import ANY, GLOBAL, PriceView, Quote, SeriesKey, UnknownSeries
+from gpuscout.market.export import EXPORT_POINTS
+from gpuscout.market.models import ANY, GLOBAL, MarketUnavailable, PriceView, Quote, SeriesKey, UnknownSeries
 from gpuscout.market.ports import RANGES
 
 DATA_ROWS: Final = 12
@@ -142,6 +145,46 @@ class PriceFlow:
                 t=text_of(reply.interaction),
             )
         )
+
+    async def export(self, reply: Reply, state: PriceState) -> None:
+        """The series and range of a card as a CSV file, for the member who clicked.
+
+        Raises:
+            Refusal: there is nothing to export, or the file is too large for this place.
+        """
+        t = text_of(reply.interaction)
+        key = await reply.within(PATIENT, self._series_of(state))
+        end = self.services.clock()
+        work = self.services.market.history(key, end - RANGES[state.range], end, points=EXPORT_POINTS)
+        history = await reply.within(PATIENT, work)
+        if not history.points:
+            raise NothingStored
+        file = await write_export(history, state.range, self._is_simulated, reply.interaction.filesize_limit)
+        card = export_card(
+            history,
+            file.filename,
+            gpu_name=await self.gpu_name(state.gpu),
+            platform_name=self.services.platform_name(key.platform),
+            range_=range_label(state.range, t),
+            sources=[self.services.source_link(slug) for slug in history.sources.values()],
+            methodology=self.services.methodology_url,
+            simulated=any(map(self._is_simulated, history.sources.values())),
+            t=t,
+        )
+        await reply.send(view=card, files=[file])
+
+    async def _series_of(self, state: PriceState) -> SeriesKey:
+        """The series that a card shows; the on-demand one where the market shows none now."""
+        where = {"platform": state.platform, "region": state.region}
+        which = {"verification": state.verification, "segment": state.segment}
+        try:
+            return (await self.services.market.price(state.gpu, **where, **which)).quote.key
+        except (MarketUnavailable, UnknownSeries):
+            return SeriesKey(state.platform, state.gpu, state.region or GLOBAL, **which)
+
+    def _is_simulated(self, source: str) -> bool:
+        origin = self.services.platforms.source(source)
+        return self.services.settings.simulated or (origin is not None and origin.simulated)
 
     async def gpu_name(self, slug: str) -> str:
         """The name to show for a slug, of the catalogue or as the source spelled it."""

@@ -16,7 +16,7 @@ def price_items(flow: PriceFlow) -> tuple[type[ScoutItem[Any]], ...]:
     """The controls, bound to *flow*. discord.py makes their instances itself, so they cannot be given it later."""
 
     class PriceButton(ScoutItem[ui.Button[Any]], template=r"price\d+\|(?!segment)(?P<state>.+)"):
-        """Refresh, range, Show data; and, on other cards, the way here."""
+        """Refresh, range, Show data, Export CSV; and, on other cards, the way here."""
 
         usage_name = "price button"
 
@@ -25,6 +25,9 @@ def price_items(flow: PriceFlow) -> tuple[type[ScoutItem[Any]], ...]:
             state = await _open(flow, packed)
             if packed.action is PriceAction.DATA:
                 await flow.data(Reply(interaction, Place.PRIVATE), state)
+                return
+            if packed.action is PriceAction.EXPORT:
+                await flow.export(Reply(interaction, Place.PRIVATE), state)
                 return
             if packed.action is PriceAction.OPEN:
                 await flow.show(Reply(interaction, Place.PRIVATE), state.owned_by(interaction.user.id))

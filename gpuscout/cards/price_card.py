@@ -125,6 +125,7 @@ def _controls(view: PriceView, state: PriceState, t: Text) -> list[Rows]:
     extras = [
         ui.Button[Card](label=t("Refresh"), emoji="🔄", custom_id=pack(state, PriceAction.REFRESH)),
         ui.Button[Card](label=t("Show data"), emoji="🧾", custom_id=pack(state, PriceAction.DATA)),
+        ui.Button[Card](label=t("Export CSV"), emoji="📄", custom_id=pack(state, PriceAction.EXPORT)),
     ]
     rows: list[Rows] = []
     if options := _series_options(view, state, t):

@@ -42,6 +42,7 @@ class PriceAction(StrEnum):
     DATA = "data"
     SEGMENT = "segment"
     RANGE = "range"
+    EXPORT = "export"
     OPEN = "open"
     """Always a new card, for whoever clicked alone: on cards that list several models."""
 

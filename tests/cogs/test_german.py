@@ -49,6 +49,7 @@ async def test_price_card(scene: Scene, world: World) -> None:
         "2 J.",
         "Aktualisieren",
         "Daten zeigen",
+        "Als CSV",
     ]
     assert selects(result.response)[0]["options"][0]["label"] == "Verifizierte Maschinen"
     (spec,) = world.charts.specs
