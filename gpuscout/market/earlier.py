@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from gpuscout.market.changes import WINDOWS
 from gpuscout.market.models import THIN_SAMPLE, Change, Quote, QuoteFlag, SeriesKey
 from gpuscout.market.ports import RANGES
 from gpuscout.market.rollup import SECONDS
@@ -15,6 +14,8 @@ from gpuscout.market.rows import texts_of
 from storage.market import MarketStore
 from storage.market_many import Instant, ids_of, raw_near, rollups_at
 
+TOLERANCES: dict[str, timedelta] = {"24h": timedelta(hours=1), "7d": timedelta(hours=6), "30d": timedelta(hours=24)}
+"""Windows of a card's changes, and how far from its start the compared quote may lie."""
 _LONG_TOLERANCE = timedelta(hours=24)
 
 
@@ -45,31 +46,40 @@ def change_of(quote: Quote, then: Earlier | None, window: str) -> Change:
     return Change(RANGES[window], then.price if then else None, ratio, points)
 
 
-async def read_earlier(store: MarketStore, quotes: Iterable[Quote], window: str) -> dict[SeriesKey, Earlier]:
-    """Every series of *quotes* a *window* (a key of :data:`gpuscout.market.ports.RANGES`) before its quote.
+async def read_earlier(
+    store: MarketStore, quotes: Iterable[Quote], *windows: str
+) -> dict[str, dict[SeriesKey, Earlier]]:
+    """By window (a key of :data:`gpuscout.market.ports.RANGES`): the series of *quotes* that long before their quote.
 
-    The rule is that of :func:`gpuscout.market.changes.read_changes`: the nearest raw quote, its price from the
-    nearest unflagged one; where raw quotes are no longer kept, the hourly rollup that covers the instant, else the
-    daily one. Series without any are left out.
+    That is the raw quote nearest to the window's start, its price from the nearest one that is not flagged; where raw
+    quotes are no longer kept, the hourly rollup that covers the instant, else the daily one. Series of which there is
+    none are left out: over a gap nothing is compared.
     """
-    tolerance = WINDOWS[window][1] if window in WINDOWS else _LONG_TOLERANCE
-    span = RANGES[window]
     by_texts = {texts_of(quote.key): quote for quote in quotes}
     ids = await ids_of(store.db, by_texts)
-    keys = {series_id: by_texts[texts].key for texts, series_id in ids.items()}
-    instants = [Instant(series_id, int((by_texts[texts].at - span).timestamp())) for texts, series_id in ids.items()]
-    if not instants:
-        return {}
-    found = await raw_at(store, instants, int(tolerance.total_seconds()))
     oldest = await store.oldest_raw()
+    found: dict[str, dict[SeriesKey, Earlier]] = {}
+    for window in windows:
+        span, tolerance = RANGES[window], TOLERANCES.get(window, _LONG_TOLERANCE)
+        wanted = [Instant(ids[texts], int((by_texts[texts].at - span).timestamp())) for texts in ids]
+        then = await _at(store, wanted, int(tolerance.total_seconds()), oldest)
+        found[window] = {by_texts[texts].key: then[ids[texts]] for texts in ids if ids[texts] in then}
+    return found
+
+
+async def _at(store: MarketStore, wanted: Sequence[Instant], tolerance: int, oldest: int | None) -> dict[int, Earlier]:
+    """Series by id as they were at the instants; *oldest* is the time of the oldest raw quote."""
+    if not wanted:
+        return {}
+    found = await raw_at(store, wanted, tolerance)
     # Where raw quotes are kept and there is none, there is a gap, which no rollup fills.
-    left = [i for i in instants if i.series_id not in found and (oldest is None or oldest > i.ts)]
+    left = [instant for instant in wanted if instant.series_id not in found and (oldest is None or oldest > instant.ts)]
     for tier, size in SECONDS.items():
         if left:
-            buckets = [Instant(i.series_id, i.ts - i.ts % size) for i in left]
+            buckets = [Instant(instant.series_id, instant.ts - instant.ts % size) for instant in left]
             found.update((row.series_id, _of_rollup(row)) for row in await rollups_at(store.db, tier, buckets))
-            left = [i for i in left if i.series_id not in found]
-    return {keys[series_id]: earlier for series_id, earlier in found.items()}
+            left = [instant for instant in left if instant.series_id not in found]
+    return found
 
 
 async def raw_at(store: MarketStore, instants: Sequence[Instant], tolerance: int) -> dict[int, Earlier]:

@@ -43,7 +43,7 @@ async def read_overview(
     """
     listed = [quote for quote in quotes if is_headline(quote.key) and quote.listed]
     shown = [quote for quote in listed if not quote.outlier]
-    earlier = {window: await read_earlier(store, shown, window) for window in MOVER_WINDOWS}
+    earlier = await read_earlier(store, shown, *MOVER_WINDOWS)
     lives = await lifetimes(store.db, {quote.key.platform for quote in listed}, GLOBAL)
     beginnings = _beginnings(lives)
 

@@ -376,7 +376,7 @@ class MarketReader:
     async def earlier(self, keys: Sequence[SeriesKey], window: str) -> Mapping[SeriesKey, Earlier]:
         """See :meth:`gpuscout.market.ports.Market.earlier`."""
         quotes = (await self._current()).quotes
-        return await read_earlier(self._store, [quotes[key] for key in keys if key in quotes], window)
+        return (await read_earlier(self._store, [quotes[key] for key in keys if key in quotes], window))[window]
 
     async def history(self, key: SeriesKey, start: datetime, end: datetime, points: int = 500) -> History:
         """See :meth:`gpuscout.market.ports.Market.history`."""

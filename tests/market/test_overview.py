@@ -298,7 +298,7 @@ async def test_more_series_than_one_statement_takes(desk: Desk, monkeypatch: pyt
     old = [quote_at(key, 86400, price=0.2, rented=10, total=20) for key in keys]
     new = [quote_at(key, 0, price=0.3, rented=10, total=20) for key in keys]
     await store_quotes(desk.store, [*old, *new])
-    then = await read_earlier(desk.store, new, "24h")
+    then = (await read_earlier(desk.store, new, "24h"))["24h"]
     assert {key: earlier.price for key, earlier in then.items()} == dict.fromkeys(keys, 0.2)
 
 
