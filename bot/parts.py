@@ -264,6 +264,7 @@ def make_machines_cycle(parts: Parts, client: ResilientClient, on_stored: OnStor
         clock=parts.clock,
         on_stored=on_stored,
         breaker_state=lambda: breaker_state(client),
+        tells=False,  # the statistics of the same host tell the owner of its outage; one is enough
     )
     return PacedIngest(ingest, parts.state, watched)
 

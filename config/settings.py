@@ -144,7 +144,11 @@ class Settings(BaseSettings):
         if not isinstance(values, dict):
             return values
         stripped = {name: value.strip() if isinstance(value, str) else value for name, value in values.items()}
-        return {name: value for name, value in stripped.items() if value != ""}
+        given = {name: value for name, value in stripped.items() if value != ""}
+        port = str(given.get("web_port", "0"))
+        if "public_url" not in given and port.isdigit() and 0 < int(port) <= 65535:
+            given["public_url"] = f"http://127.0.0.1:{port}"  # links that reach the port that is listened on
+        return given
 
     @field_validator("database_url")
     @classmethod

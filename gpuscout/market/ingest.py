@@ -81,6 +81,7 @@ class Ingest:
         on_stored: called after the commit of a cycle that stored something, with the new data version (caches,
             fan-out); a failure is logged and changes nothing.
         kin: other sources of the same series: where this one was not read, their counts are what demand compares with.
+        tells: whether the owner is told by DM of an outage and of its end.
     """
 
     def __init__(
@@ -97,8 +98,10 @@ class Ingest:
         on_stored: Callable[[int], Awaitable[None]] | None = None,
         breaker_state: Callable[[], str] = lambda: "closed",
         kin: Sequence[str] = (),
+        tells: bool = True,
     ) -> None:
         self.source = source
+        self._tells = tells
         self._watch_name = watch_name or source.name
         self._before_store = before_store
         self._store = store
@@ -212,7 +215,7 @@ class Ingest:
                 if updates:
                     version = await self._state.bump_version(conn, VERSION_NAME)
                 await save_watch(self._state, self._watch_name, verdict.state, conn)
-                if verdict.notice:
+                if verdict.notice and self._tells:
                     await self._tell(conn, verdict, verdict.notice)
         except BaseException:
             # Ids of series made in the lost transaction must not be used again.

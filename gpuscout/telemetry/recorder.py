@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 
-from storage.usage import UsageEvent, UsageStore
-
 from gpuscout.telemetry.metrics import Metrics
 from gpuscout.telemetry.usage import IdHasher
+from storage.usage import UsageEvent, UsageStore
 
 _BOT_SURFACES = {"slash", "mention", "component"}
 

@@ -135,3 +135,9 @@ def test_the_bot_alone_lacks_its_token(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = settings_of(monkeypatch)
     assert settings.missing_for("bot") == "DISCORD_TOKEN"
     assert settings.missing_for("web") is None
+
+
+def test_links_lead_to_the_port_that_is_listened_on() -> None:
+    assert Settings(_env_file=None, web_port=9000).public_url == "http://127.0.0.1:9000"
+    assert Settings(_env_file=None, web_port=9000, public_url="https://x.example").public_url == "https://x.example"
+    assert Settings(_env_file=None, web_port=0).public_url == "http://127.0.0.1:8080"
