@@ -27,7 +27,7 @@ from gpuscout.cards.compare_card import (
     compare_embed,
 )
 from gpuscout.cards.compare_state import MAX_SERIES, CompareState, PackedComparison
-from gpuscout.cards.compare_text import Compared, Names
+from gpuscout.cards.compare_text import Compared, LastPrice, Names
 from gpuscout.charts.model import ChartSpec
 from gpuscout.market.earnings import hosting_share
 from gpuscout.market.metrics import Hosting, Metric
@@ -42,6 +42,7 @@ from gpuscout.market.models import (
     UnknownSeries,
     Verification,
 )
+from gpuscout.market.past import matching
 from gpuscout.market.ports import RANGES
 
 DATA_ROWS: Final = 4
@@ -69,17 +70,31 @@ class CompareFlow:
         await self._refuse_old_data()
         if len(selections) == 1:
             return await self._spread(selections[0])
-        keys = [(await self._best(selection, preferred)).key for selection in selections]
+        keys = [await self._best(selection, preferred) for selection in selections]
         return tuple(dict.fromkeys(keys))[:MAX_SERIES]
 
-    async def _best(self, selection: Selection, preferred: str | None) -> Quote:
+    async def _best(self, selection: Selection, preferred: str | None) -> SeriesKey:
+        """The largest series that fits; of those without a current quote the one that is stored longest."""
         quotes = await self._fitting(selection)
-        if not quotes:
-            listed = await self.services.market.quotes(gpu=selection.gpu, segments=True)
-            places = sorted({self.services.platform_name(quote.key.platform) for quote in listed})
-            raise UnknownSeries(await self._gpu_name(selection.gpu), _said(selection), None, places)
-        at_home = [quote for quote in quotes if quote.key.platform == preferred]
-        return max(at_home or quotes, key=lambda quote: (quote.listed, quote.all.count, quote.at))
+        if quotes:
+            at_home = [quote for quote in quotes if quote.key.platform == preferred]
+            return max(at_home or quotes, key=lambda quote: (quote.listed, quote.all.count, quote.at)).key
+        if past := await self._past(selection):
+            return past[0]
+        listed = await self.services.market.quotes(gpu=selection.gpu, segments=True)
+        places = sorted({self.services.platform_name(quote.key.platform) for quote in listed})
+        raise UnknownSeries(await self._gpu_name(selection.gpu), _said(selection), None, places)
+
+    async def _past(self, selection: Selection) -> list[SeriesKey]:
+        """Worldwide series with history that fit the selection, whether or not they are listed now."""
+        found = matching(
+            await self.services.market.stored_series(selection.gpu),
+            platform=selection.platform,
+            region=GLOBAL,
+            tier=selection.tier,
+            verification=selection.verification or ANY,
+        )
+        return [series.key for series in found]
 
     async def _fitting(self, selection: Selection) -> list[Quote]:
         """Current worldwide quotes of a model that fit the selection."""
@@ -95,17 +110,20 @@ class CompareFlow:
     async def _spread(self, selection: Selection) -> tuple[SeriesKey, ...]:
         """The series of one model: its places and tiers, or verified beside unverified machines of the only one."""
         best = await self._best(selection, None)
-        fitting = await self._fitting(selection)
-        if len(fitting) < 2 and selection.verification is None:
-            quotes = await self.services.market.quotes(gpu=selection.gpu, platform=best.key.platform, segments=True)
+        # What is listed now comes first, the largest of it on top; then what was.
+        keys = list(
+            dict.fromkeys([*(quote.key for quote in await self._fitting(selection)), *await self._past(selection)])
+        )
+        if len(keys) < 2 and selection.verification is None:
+            quotes = await self.services.market.quotes(gpu=selection.gpu, platform=best.platform, segments=True)
+            known = {quote.key for quote in quotes}
             split = [
-                quote
+                key
                 for verification in (Verification.ANY, Verification.VERIFIED, Verification.UNVERIFIED)
-                for quote in quotes
-                if quote.key == replace(best.key, verification=verification.value)
+                if (key := replace(best, verification=verification.value)) in known
             ]
-            fitting = split or fitting
-        return tuple(quote.key for quote in fitting)[:MAX_SERIES]
+            keys = split or keys
+        return tuple(keys)[:MAX_SERIES]
 
     async def _refuse_old_data(self) -> None:
         """Raise MarketUnavailable when there is nothing fresh enough to show, as every other view does."""
@@ -125,18 +143,11 @@ class CompareFlow:
         if packed.missing(known):
             gpus = [model.slug for model in self.services.gpus.models]
             gpus += [slug for slug, _, _ in await self.services.market.known_gpus()]
-            # Thirty thousand digests: some hundredths of a second, in a thread.
-            return await asyncio.to_thread(lambda: packed.open([*known, *self._conceivable(gpus)]))
+            platforms = [platform.slug for platform in self.services.platforms.platforms]
+            platforms += await self.services.market.stored_platforms()
+            # Some ten thousand digests: a tenth of a second, in a thread.
+            return await asyncio.to_thread(lambda: packed.open([*known, *_conceivable(gpus, set(platforms))]))
         return packed.open(known)
-
-    def _conceivable(self, gpus: Collection[str]) -> list[SeriesKey]:
-        return [
-            SeriesKey(platform.slug, gpu, GLOBAL, tier.value, verification.value)
-            for gpu in gpus
-            for platform in self.services.platforms.platforms
-            for tier in Tier
-            for verification in Verification
-        ]
 
     # --- what is shown ---
 
@@ -204,8 +215,28 @@ class CompareFlow:
         shown = [quotes[key] for key in state.keys if key in quotes]
         newest = max((quote.at for quote in shown), default=self.services.clock())
         facts = market_facts(self.services, newest, {quote.source for quote in shown}, tariff, settings)
-        items = [Compared(key, quotes.get(key), then.get(key), self._hosting(key, facts.tariff)) for key in state.keys]
+        items = [
+            Compared(
+                key,
+                quotes.get(key),
+                then.get(key),
+                self._hosting(key, facts.tariff),
+                None if key in quotes else await self._last_price(key),
+            )
+            for key in state.keys
+        ]
         return Comparison(items, await self._names(state.keys, t), facts)
+
+    async def _last_price(self, key: SeriesKey) -> LastPrice | None:
+        """The last day of a series that is not listed now."""
+        try:
+            view = await self.services.market.last_known(
+                key.gpu, platform=key.platform, region=key.region, tier=key.tier, verification=key.verification
+            )
+        except UnknownSeries:
+            return None
+        price = view.quote.price
+        return None if price is None or view.quote.key != key else LastPrice(price, view.quote.at)
 
     def _hosting(self, key: SeriesKey, tariff: float) -> Hosting:
         model = self.services.gpus.get(key.gpu)
@@ -238,6 +269,16 @@ class CompareFlow:
         tariff = comparison.facts.tariff if state.metric is Metric.EARNINGS else None
         key = ("compare", version, state.keys, state.metric, state.range, tariff, t.locale, timezone, end)
         return await self.book.draw(key, describe, f"compare-{state.metric}-{state.range}")
+
+
+def _conceivable(gpus: Collection[str], platforms: Collection[str]) -> list[SeriesKey]:
+    return [
+        SeriesKey(platform, gpu, GLOBAL, tier.value, verification.value)
+        for gpu in gpus
+        for platform in platforms
+        for tier in Tier
+        for verification in Verification
+    ]
 
 
 def _said(selection: Selection) -> str | None:

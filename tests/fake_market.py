@@ -32,6 +32,7 @@ from gpuscout.market.models import (
     freshness,
 )
 from gpuscout.market.overview import MOVER_WINDOWS, Gone, MarketLine, Overview
+from gpuscout.market.past import StoredSeries, matching
 
 NOW = datetime(2026, 1, 1, 0, 0, 1, tzinfo=UTC)  # SimCord's clock starts a second earlier
 SEEN = datetime(2025, 12, 31, 23, 50, 16, tzinfo=UTC)
@@ -152,6 +153,8 @@ class FakeMarket:
     """By model: the ratio of the present price to that of any earlier time; 1.02 for those that are not named."""
     first_seen: dict[str, datetime] = field(default_factory=dict)
     gone: list[Gone] = field(default_factory=list)
+    archive: list[Quote] = field(default_factory=list)
+    """Last days of series that have no current quote."""
 
     async def version(self) -> int:
         return self.data_version
@@ -239,6 +242,48 @@ class FakeMarket:
             and (segments or (q.key.verification == ANY and q.key.segment == ANY))
         ]
 
+    async def stored_series(self, gpu: str) -> Sequence[StoredSeries]:
+        found = [q for q in (*self.stored, *self.archive) if q.key.gpu == gpu]
+        return [StoredSeries(q.key, q.at - timedelta(days=30), q.at) for q in found]
+
+    async def stored_platforms(self) -> Sequence[str]:
+        return sorted({q.key.platform for q in (*self.stored, *self.archive)})
+
+    async def last_known(
+        self,
+        gpu: str,
+        *,
+        platform: str | None = None,
+        region: str | None = None,
+        tier: str | None = None,
+        verification: str = "any",
+        segment: str = "any",
+    ) -> PriceView:
+        stored = [StoredSeries(q.key, q.at, q.at) for q in self.archive if q.key.gpu == gpu]
+        found = matching(
+            stored, platform=platform, region=region, tier=tier, verification=verification, segment=segment
+        )
+        if not found:
+            raise UnknownSeries(self._name(gpu), platform, region)
+        last = next(q for q in self.archive if q.key == found[0].key)
+        return PriceView(
+            gpu=gpu,
+            gpu_name=self._name(gpu),
+            platform=last.key.platform,
+            region=last.key.region,
+            quote=last,
+            headline={},
+            segments=[],
+            changes={},
+            freshness=Freshness.UNAVAILABLE,
+            age=self.time() - last.at,
+            host_share=None,
+            source=last.source,
+            source_url=None,
+            version=self.data_version,
+            simulated=self.simulated,
+        )
+
     def _earlier(self, now: Quote) -> Earlier:
         price = None if now.price is None else now.price / self.past.get(now.key.gpu, 1.02)
         use = None if now.utilization is None else now.utilization - 0.012
@@ -284,8 +329,10 @@ class FakeMarket:
         self.asked.append(("history", (key, start, end, points)))
         if self.history_error is not None:
             raise self.history_error
-        base = next(q for q in self.stored if q.key == key)
         step = max(INTERVAL, (end - start) / 200)
+        base = next((q for q in (*self.stored, *self.archive) if q.key == key), None)
+        if base is None:
+            return History(key=key, tier=HistoryTier.RAW, start=start, end=end, step=step, points=[])
         return History(
             key=key,
             tier=HistoryTier.RAW,

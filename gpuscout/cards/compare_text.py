@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from config.i18n import Text
 from gpuscout.cards import price_text as words
@@ -20,6 +21,14 @@ NO_LINE = "▫️"
 
 
 @dataclass(frozen=True, slots=True)
+class LastPrice:
+    """The last price known of a series that is not listed now: USD per GPU-hour, and when."""
+
+    price: float
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Compared:
     """One series of a comparison.
 
@@ -27,12 +36,14 @@ class Compared:
         quote: Its current quote; None where it is not listed now.
         then: What it was at the start of the range; None where that is not known.
         hosting: What its earnings depend on.
+        last: Its last price; only without a current quote.
     """
 
     key: SeriesKey
     quote: Quote | None
     then: Earlier | None
     hosting: Hosting
+    last: LastPrice | None = None
 
     @property
     def line(self) -> str:
@@ -157,7 +168,10 @@ def entry(item: Compared, label: str, square: str, metric: Metric, t: Text) -> s
         head += f" · {change(metric, now, item.before(metric), t)}"
     quote = item.quote
     if quote is None:
-        return head
+        if item.last is None:
+            return head
+        price = t("last {price}", price=t.money(item.last.price, per="h"))
+        return f"{head}\n-# {price} · {relative(item.last.at)}"
     behind = [words.gpus(quote, t)]
     if metric is not Metric.PRICE and quote.price is not None:
         behind.append(t.money(quote.price, per="h"))

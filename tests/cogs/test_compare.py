@@ -187,6 +187,22 @@ async def test_a_series_that_left_the_market_keeps_its_line(scene: Scene, world:
     assert "**RTX 5090** not listed now" in text
 
 
+async def test_history_of_what_is_not_listed_any_more(scene: Scene, world: World) -> None:
+    for tier, price in (("secure", 0.59), ("community", 0.34)):
+        made = quote("rtx-3090", side(0, price), side(0, price), side(0, price), platform="runpod")
+        ended = replace(made, key=replace(made.key, tier=tier), at=SEEN - timedelta(days=150))
+        world.market.archive.append(ended)
+    text = texts(
+        (await scene.alice.slash(scene.channel, "compare", gpus="3090 runpod secure, community", range="1y")).response
+    )
+    assert "-# RTX 3090 · RunPod · All machines · changes over 1 y" in text
+    assert "🟦 **secure cloud** not listed now\n-# last $0.59/h · <t:" in text
+    assert "🟧 **community cloud** not listed now\n-# last $0.34/h · <t:" in text
+    assert len(world.charts.specs[0].panels[0].series) == 2
+    alone = texts((await scene.alice.slash(scene.channel, "compare", gpus="RTX 3090")).response)
+    assert "**secure cloud**" in alone and "**community cloud**" in alone
+
+
 async def test_remarks(scene: Scene, world: World) -> None:
     world.market.stored = [
         replace(q, at=SEEN - timedelta(hours=2), flags=q.flags | QuoteFlag.OUTLIER)
