@@ -67,7 +67,8 @@ def add_routes(app: web.Application, services: WebServices) -> None:
         response.headers["Access-Control-Allow-Origin"] = "*"
         response.headers["Cross-Origin-Resource-Policy"] = "cross-origin"
         response.headers["Link"] = '</methodology>; rel="describedby"'
-        response.enable_compression()
+        if request.method != "HEAD":  # aiohttp would write the compressor's last bytes after an empty body
+            response.enable_compression()
         return response
 
     app.router.add_get(PATH, export)

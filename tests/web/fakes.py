@@ -87,6 +87,7 @@ class FakeMarket(Market):
         self.stored = list(quotes)
         self.clock = clock or Clock()
         self.points: dict[SeriesKey, list[HistoryPoint]] = {}
+        self.source = "500.farm"
         self.archive: list[StoredSeries] = []
         self.fixed: list[DailyFix] = []
         self.inputs: dict[tuple[SeriesKey, date], bytes] = {}
@@ -261,7 +262,7 @@ class FakeMarket(Market):
             end=end,
             step=timedelta(hours=1),
             points=inside[-points:],
-            source="500.farm",
+            source=self.source,
             thinned=len(inside) > points,
         )
 

@@ -22,6 +22,9 @@ from web.services import WebServices
 ROUTES = (
     "/api/v1/prices",
     "/api/v1/prices/{}/history",
+    "/api/v1/prices/{}/history.csv",
+    "/api/v1/fix/{}",
+    "/api/v1/fix/{}/2026-11-23",
     "/api/v1/gpus",
     "/chart/{}.webp",
     "/chart/{}.png",
@@ -34,6 +37,7 @@ NAMES = [
     "gpu",
     "platform",
     "region",
+    "tier",
     "segments",
     "verification",
     "segment",
