@@ -317,10 +317,17 @@ class MarketStore:
         )
         return await self._rows(query)
 
-    async def newest_source_time(self) -> int | None:
-        """Newest source time stored (epoch seconds), or None before the first update."""
+    async def newest_source_time(self, besides: str | None = None) -> int | None:
+        """Newest source time stored (epoch seconds), or None before the first update.
+
+        Args:
+            besides: a feed that does not count.
+        """
+        query = select(func.max(t.market_update.c.source_time_ms))
+        if besides is not None:
+            query = query.where(t.market_update.c.feed != besides)
         async with self.db.read() as conn:
-            newest = (await conn.execute(select(func.max(t.market_update.c.source_time_ms)))).scalar_one()
+            newest = (await conn.execute(query)).scalar_one()
         return None if newest is None else newest // 1000
 
     async def newest_updates(self) -> Sequence[Row[Any]]:

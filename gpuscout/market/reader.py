@@ -39,6 +39,7 @@ from gpuscout.market.overview import Overview
 from gpuscout.market.overview_read import read_overview
 from gpuscout.market.past import Archive, StoredSeries, read_last_day
 from gpuscout.market.rows import PACKING, pack_rows, quote_of, texts_of, unpack_all
+from gpuscout.market.sources.machines import FEED as MACHINES_FEED
 from gpuscout.market.watch import load_statuses
 from storage.cache import Cache
 from storage.market import MarketStore
@@ -163,7 +164,11 @@ class MarketReader:
         return Snapshot(version, quotes, by_gpu, max((q.at for q in quotes.values()), default=None), names)
 
     async def _pack_current(self) -> bytes:
-        newest = await self._store.newest_source_time()
+        # The statistics say what is current: should they stand still while the list of machines goes on, the last
+        # of them are old, not gone.
+        newest = await self._store.newest_source_time(besides=MACHINES_FEED)
+        if newest is None:
+            newest = await self._store.newest_source_time()
         if newest is None:
             return b"[]"
         rows = await self._store.latest_quotes(newest - int(STALE_LIMIT.total_seconds()))

@@ -23,7 +23,7 @@ from gpuscout.market.machines import (
     segment_filter,
     watch_name,
 )
-from gpuscout.market.models import GLOBAL, QuoteFlag, SeriesKey, UnknownSeries
+from gpuscout.market.models import GLOBAL, MarketUnavailable, QuoteFlag, SeriesKey, UnknownSeries
 from gpuscout.market.reader import MarketReader
 from gpuscout.market.sources.exporter import ExporterSource
 from gpuscout.market.sources.machines import MachinesSource
@@ -350,3 +350,13 @@ async def test_an_outlier_and_a_thin_region_are_flagged(place: Place) -> None:
     await place.answer(document([machine(1)], START))
     view = await place.reader.price("rtx-4090", region="de")
     assert view.quote.flags is QuoteFlag.THIN and view.quote.price == 0.33 and view.quote.all.p10 is None
+
+
+async def test_statistics_that_stand_still_are_old_not_gone(place: Place) -> None:
+    await place.statistics.run()
+    await place.read()
+    for _ in range(5):
+        await place.read(hours=1)
+    with pytest.raises(MarketUnavailable, match="Data temporarily unavailable"):
+        await place.reader.price("rtx-4090")
+    assert (await place.reader.price("rtx-4090", region="us")).quote.all.count
