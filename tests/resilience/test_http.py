@@ -400,7 +400,7 @@ async def test_gzip_is_unpacked_also_in_several_members(server: Server) -> None:
 @pytest.mark.parametrize(
     ("body", "encoding"),
     [
-        (gzip.compress(b"x" * 10_000)[:-12], "gzip"),
+        pytest.param(gzip.compress(b"x" * 10_000)[:-12], "gzip", id="cut"),
         (b"\x1f\x8bnonsense and more of it", "gzip"),
         (zlib.compress(b"x"), "deflate"),
         (b"x", "br"),
