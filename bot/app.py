@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -117,6 +118,10 @@ class App:
                 await self._start_work()
             if "bot" in self.roles:
                 bot_task = await self._start_bot()
+            # What the start made lives as long as the process. A full collection over it would hold the loop, and with
+            # it every member's command, for 100 ms and more, again and again.
+            gc.freeze()
+            gc.enable()
             log.info("started", roles=list(self.roles), version=self.version, web_port=self.web_port)
             if {"bot", "web"} & set(self.roles):
                 warming = asyncio.create_task(self._warm_charts(), name="chart-warm-up")

@@ -6,6 +6,7 @@ Exit codes: 0 done, 1 failed, 2 wrong use. Errors are one line on standard error
 from __future__ import annotations
 
 import asyncio
+import gc
 import sys
 from collections.abc import Coroutine
 from importlib import metadata
@@ -125,6 +126,7 @@ def run(
     roles: Annotated[str | None, typer.Option(help="Comma-separated: bot,ingest,worker,web. All by default.")] = None,
 ) -> None:
     """Run the product. Missing credentials switch off only what needs them."""
+    gc.disable()  # while starting nothing becomes garbage worth looking for; App.run switches it on again
     from bot.app import serve
 
     settings = settings_or_fail()
