@@ -17,6 +17,7 @@ from benchmarks.apart import run_apart
 NAMES = (
     "ingest_upsert",
     "machines_parse",
+    "backfill",
     "history_query",
     "market_overview",
     "chart_render",
