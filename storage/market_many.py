@@ -5,18 +5,17 @@ One statement answers for up to :data:`SERIES_AT_ONCE` series; asking for each i
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import BigInteger, Integer, Row, Select, and_, case, column, func, or_, select, values
-from sqlalchemy.sql.selectable import CTE
+from sqlalchemy import Row, Select, and_, case, func, or_, select
 
 from storage import tables as t
 from storage.engine import Database
 from storage.market import SERIES_COLUMNS, SeriesTexts, rollup_table
 
 SERIES_AT_ONCE = 1000
-"""Series of one statement: each takes two of its parameters, of which databases allow some 32,000."""
+"""Series of one statement: each is one of its parameters, of which databases allow some 32,000."""
 
 
 _RAW_FIGURES = ("all_median", "rented_count", "all_count", "utilization", "demand")
@@ -30,14 +29,6 @@ class Instant(NamedTuple):
     ts: int
 
 
-def _table_of(instants: Sequence[Instant]) -> CTE:
-    return (
-        values(column("series_id", Integer), column("at", BigInteger), name="wanted")
-        .data([tuple(instant) for instant in instants])
-        .cte("wanted")
-    )
-
-
 async def _gather(db: Database, statements: Sequence[Select[Any]]) -> list[Row[Any]]:
     rows: list[Row[Any]] = []
     async with db.read() as conn:
@@ -46,8 +37,17 @@ async def _gather(db: Database, statements: Sequence[Select[Any]]) -> list[Row[A
     return rows
 
 
-def _portions(instants: Sequence[Instant]) -> list[Sequence[Instant]]:
-    return [instants[first : first + SERIES_AT_ONCE] for first in range(0, len(instants), SERIES_AT_ONCE)]
+def _together(instants: Iterable[Instant]) -> Iterator[tuple[int, Sequence[int]]]:
+    """The instants by time, with the series of each in portions: nearly all series of a platform share one.
+
+    A list of ids goes into a statement that is compiled once; a table of instants would be compiled anew for each.
+    """
+    by_time: dict[int, list[int]] = {}
+    for instant in instants:
+        by_time.setdefault(instant.ts, []).append(instant.series_id)
+    for at, ids in sorted(by_time.items()):
+        for first in range(0, len(ids), SERIES_AT_ONCE):
+            yield at, ids[first : first + SERIES_AT_ONCE]
 
 
 async def ids_of(db: Database, keys: Collection[SeriesTexts]) -> dict[SeriesTexts, int]:
@@ -79,29 +79,20 @@ async def raw_near(db: Database, instants: Sequence[Instant], tolerance: int, fl
         which may be the same. Of two that are equally near the earlier one counts.
     """
 
-    def statement(portion: Sequence[Instant]) -> Select[Any]:
-        wanted, quote = _table_of(portion), t.quote
-        distance = func.abs(quote.c.ts - wanted.c.at)
-        fit = and_(quote.c.all_median.is_not(None), quote.c.flags.op("&")(flagged) == 0)
-        order = (distance, quote.c.ts, quote.c.source_id)
-        series = quote.c.series_id
+    quote, series = t.quote, t.quote.c.series_id
+    fit = and_(quote.c.all_median.is_not(None), quote.c.flags.op("&")(flagged) == 0)
+
+    def statement(at: int, ids: Sequence[int]) -> Select[Any]:
+        order = (func.abs(quote.c.ts - at), quote.c.ts, quote.c.source_id)
         near = (
             select(
-                quote.c.series_id,
+                series,
                 func.row_number().over(partition_by=series, order_by=order).label("nearest"),
                 func.row_number().over(partition_by=series, order_by=(case((fit, 0), else_=1), *order)).label("place"),
                 case((fit, 1), else_=0).label("fit"),
                 *(quote.c[name] for name in _RAW_FIGURES),
             )
-            .select_from(wanted)
-            .join(
-                quote,
-                and_(
-                    quote.c.series_id == wanted.c.series_id,
-                    quote.c.ts >= wanted.c.at - tolerance,
-                    quote.c.ts <= wanted.c.at + tolerance,
-                ),
-            )
+            .where(series.in_(ids), quote.c.ts >= at - tolerance, quote.c.ts <= at + tolerance)
             .subquery()
         )
         priced = and_(near.c.place == 1, near.c.fit == 1)
@@ -112,7 +103,7 @@ async def raw_near(db: Database, instants: Sequence[Instant], tolerance: int, fl
             *(near.c[name] for name in _RAW_FIGURES),
         ).where(or_(near.c.nearest == 1, priced))
 
-    return await _gather(db, [statement(portion) for portion in _portions(instants)])
+    return await _gather(db, [statement(at, ids) for at, ids in _together(instants)])
 
 
 async def rollups_at(db: Database, tier: str, instants: Sequence[Instant]) -> list[Row[Any]]:
@@ -122,16 +113,11 @@ async def rollups_at(db: Database, tier: str, instants: Sequence[Instant]) -> li
         (series_id, price, rented, total, utilization, demand) of each that there is.
     """
     table = rollup_table(tier)
-
-    def statement(portion: Sequence[Instant]) -> Select[Any]:
-        wanted = _table_of(portion)
-        return (
-            select(table.c.series_id, *(table.c[name] for name in _ROLLUP_FIGURES))
-            .select_from(wanted)
-            .join(table, and_(table.c.series_id == wanted.c.series_id, table.c.ts == wanted.c.at))
-        )
-
-    return await _gather(db, [statement(portion) for portion in _portions(instants)])
+    columns = (table.c.series_id, *(table.c[name] for name in _ROLLUP_FIGURES))
+    return await _gather(
+        db,
+        [select(*columns).where(table.c.series_id.in_(ids), table.c.ts == at) for at, ids in _together(instants)],
+    )
 
 
 async def lifetimes(db: Database, platforms: Collection[str], region: str) -> list[Row[Any]]:
