@@ -32,13 +32,14 @@ INGEST_SECONDS = 20
 TOKEN = "sandbox-token"  # noqa: S105 - opens nothing but the sandbox
 SUGGESTIONS = [
     "/price gpu:RTX 4090",
-    "/price gpu:RTX 5090 range:30d",
-    "/price gpu:H100 SXM",
+    "/market",
+    "/compare gpus:RTX 4090, RTX 5090, RTX 3090",
+    "/price gpu:H100 SXM range:30d",
+    "/watchlist show",
     "/status",
     "/help",
-    "/about",
 ]
-WELCOME = "Welcome! This is GPUScout on a simulated market: type /price, pick a card, and watch what it earns."
+WELCOME = "This is GPUScout on a simulated market: type /price, pick a GPU, and see what it earns its host."
 SIMULATED = "Simulated market – no account or key used. Ctrl-C stops."
 
 
