@@ -11,7 +11,7 @@ import structlog
 from discord import app_commands
 from discord.ext import commands
 
-from bot.endpoints import use_endpoints
+from bot.endpoints import keep_gateway, use_endpoints
 from bot.gate import Allowance, Gate
 from bot.greeting import Greeting
 from bot.skew import ClockSkew
@@ -80,6 +80,7 @@ class ScoutBot(commands.AutoShardedBot):
             http_trace=self.skew.trace_config(),
             **options,
         )
+        keep_gateway(self.http, services.settings)
         self.gate = Gate(
             skew=self.skew,
             ready=self.is_ready,
