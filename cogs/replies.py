@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 _EPHEMERAL_DEFER = "scout_ephemeral_defer"
 
-QUICK: Final = 0.02
+QUICK: Final = 0.008
 """Seconds worth waiting for an answer in one message before "is thinking" is shown."""
 PATIENT: Final = 1.0
 """Seconds to wait for what may still refuse the command: a refusal should not appear under a public "thinking"."""
