@@ -8,12 +8,13 @@ from collections import Counter, OrderedDict
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
+from itertools import islice
 
 import structlog
 
 from config.catalogue import GpuCatalogue
 from config.platforms import PlatformCatalogue
-from gpuscout.market.changes import read_changes
+from gpuscout.market.changes import read_changes, read_changes_of
 from gpuscout.market.earlier import Earlier, read_earlier
 from gpuscout.market.fix import DailyFix, read_fixes, read_inputs
 from gpuscout.market.history import RAW_RANGE, read_history
@@ -50,6 +51,8 @@ log = structlog.get_logger(__name__)
 VERSION_NAME = "market"
 _VERSION_SECONDS = 0.5
 """How long a version read from the database is believed: caches of all processes agree within a second."""
+_VIEWS_AGAIN = 32
+"""Views made anew with each version: as many as a busy community looks at between two polls."""
 _MEMO_SIZE = 512
 _SNAPSHOT_SECONDS = 3600.0
 
@@ -132,8 +135,17 @@ class MarketReader:
         version = await self._state.version(VERSION_NAME)
         async with self._loading:
             if self._snapshot is None or self._snapshot.version < version:
-                self._snapshot = await self._load(version)
+                snapshot = await self._load(version)
+                self._memo = await self._views_again(snapshot)
+                self._memo_version, self._snapshot = version, snapshot
         self.invalidate()
+
+    async def _views_again(self, snapshot: Snapshot) -> OrderedDict[Hashable, object]:
+        """The views that were lately asked for, made anew for *snapshot*: what members look at stays at hand."""
+        asked = (key[1] for key in reversed(self._memo) if isinstance(key, tuple) and key[0] == "price")
+        quotes = [snapshot.quotes[key] for key in islice(asked, _VIEWS_AGAIN) if key in snapshot.quotes]
+        changes = await read_changes_of(self._store, quotes)
+        return OrderedDict((("price", q.key), self._view(snapshot, q, changes[q.key])) for q in reversed(quotes))
 
     async def _current(self) -> Snapshot:
         """The snapshot of the version that the database has now, or of a newer one."""

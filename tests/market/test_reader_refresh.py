@@ -46,3 +46,18 @@ async def test_readers_have_the_version_before_until_the_new_one_is_loaded(
         go_on.set()
         await refreshing
     assert (await desk.reader.price("rtx-4090")).quote.price == 0.35
+
+
+async def test_what_was_looked_at_is_at_hand_with_a_new_version(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    await desk.poll(model_v1("RTX 4090", 30, 20, 0.30), model_v1("RTX 3090", 9, 20, 0.16))
+    await desk.reader.price("rtx-4090")
+    desk.clock.forward(hours=24)
+    await desk.poll(model_v1("RTX 4090", 30, 20, 0.33))
+    await desk.reader.refresh()
+
+    async def no_statement(*_: object) -> Any:
+        raise AssertionError("the view was not at hand")
+
+    monkeypatch.setattr("gpuscout.market.reader.read_changes", no_statement)
+    view = await desk.reader.price("rtx-4090")
+    assert view.quote.price == 0.33 and view.changes["24h"].price_ratio == pytest.approx(0.1)
