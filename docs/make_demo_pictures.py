@@ -54,7 +54,19 @@ async def _shoot(browser: Browser, address: str, out: Path) -> None:
         await page.get_by_text("(edited)").last.wait_for()
         await page.wait_for_load_state("networkidle")
         await page.screenshot(path=out / f"demo-{size}.png")
+        await _shoot_help(page, out / f"help-{size}.png")
         await page.close()
+
+
+async def _shoot_help(page: Page, path: Path) -> None:
+    """The help menu alone (SimCord's preview does not come to rest on its many command mentions)."""
+    await page.locator("#composer-input").click()
+    await page.keyboard.type("/help")
+    await page.wait_for_selector(".suggest-item")
+    await page.keyboard.press("Enter")
+    await page.keyboard.press("Enter")
+    await page.get_by_text("What would you like to know?").wait_for()
+    await page.locator(".message").last.screenshot(path=path)
 
 
 async def take(out: Path, chromium: str) -> None:

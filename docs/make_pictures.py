@@ -128,13 +128,6 @@ async def status(stage: Stage) -> None:
     await stage.shoot("status", (await stage.alice.slash(stage.channel, "status")).response)
 
 
-async def help_menu(stage: Stage) -> None:
-    shown = await stage.alice.slash(stage.channel, "help")
-    await stage.shoot("help", shown.response)
-    turned = await stage.alice.select(shown.response, ["reading"])
-    await stage.shoot("help-reading", turned.response or shown.response)
-
-
 async def about(stage: Stage) -> None:
     await stage.shoot("about", (await stage.alice.slash(stage.channel, "about")).response)
 
@@ -187,7 +180,6 @@ SHOTS: dict[str, Shot] = {
     "did-you-mean": error,
     "mention": mention,
     "status": status,
-    "help": help_menu,
     "about": about,
 }
 
