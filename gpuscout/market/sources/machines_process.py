@@ -30,6 +30,8 @@ _ENVIRONMENT = (
 )
 """What the child sees of the environment: nothing that could hold a secret."""
 _ERROR_BYTES = 8192
+_LAST_SECONDS = 5.0
+"""A process that closed its output is ending; a busy machine may take its time."""
 
 
 class ParserFailed(Exception):
@@ -132,11 +134,15 @@ async def _read_errors(stderr: asyncio.StreamReader) -> bytes:
 
 
 async def _end(process: asyncio.subprocess.Process, errors: asyncio.Task[bytes]) -> None:
-    """Kill the process unless it ended by itself, collect it, and log what it complained of."""
-    if process.returncode is None:
+    """Kill the process unless it ends by itself, collect it, and log what it complained of."""
+    try:
+        # A signal to a process that just ended would collect its exit code in asyncio's stead, and lose it.
+        async with asyncio.timeout(_LAST_SECONDS if process.stdout is not None and process.stdout.at_eof() else 0):
+            await process.wait()
+    except TimeoutError:
         with contextlib.suppress(ProcessLookupError):
             process.kill()
-    await process.wait()
+        await process.wait()
     try:
         async with asyncio.timeout(0.5):
             said = await errors
