@@ -6,7 +6,6 @@ Raw quotes are clustered by time (an append log, cheap to write and to purge), r
 from __future__ import annotations
 
 from sqlalchemy import (
-    JSON,
     BigInteger,
     Boolean,
     Column,
@@ -14,7 +13,6 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
-    MetaData,
     PrimaryKeyConstraint,
     SmallInteger,
     String,
@@ -23,19 +21,9 @@ from sqlalchemy import (
     UniqueConstraint,
     text,
 )
-from sqlalchemy.dialects.postgresql import JSONB
 
+from storage.metadata import Json, metadata
 from storage.types import BigIntId, UtcDateTime
-
-metadata = MetaData(
-    naming_convention={
-        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-        "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
-        "pk": "pk_%(table_name)s",
-    }
-)
-Json = JSON().with_variant(JSONB(), "postgresql")
 
 # --- Market ---------------------------------------------------------------------------------------------------------
 
@@ -336,3 +324,16 @@ feed_post = Table(
     Column("claimed_at", UtcDateTime, nullable=False),
     PrimaryKeyConstraint("guild_id", "slot"),
 )
+
+# The other rooms' tables, registered with the same metadata.
+from storage import tables_alerts, tables_delivery, tables_digests, tables_mail, tables_portfolio, tables_webhooks  # noqa: E402
+
+__all__ = [
+    "metadata",
+    "tables_alerts",
+    "tables_delivery",
+    "tables_digests",
+    "tables_mail",
+    "tables_portfolio",
+    "tables_webhooks",
+]

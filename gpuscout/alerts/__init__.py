@@ -1,0 +1,1 @@
+"""Alerts: rules, their evaluation, the ledger and the back-test."""

@@ -1,0 +1,1 @@
+"""Plans: tiers and their limits."""

@@ -1,0 +1,1 @@
+"""Portfolios: holdings, valuation, payback and price advice."""

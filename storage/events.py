@@ -1,0 +1,64 @@
+"""Events for members' own programs: written in the transaction that causes them, fanned out to webhooks by a job."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Final, Literal
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from storage.engine import Database
+from storage.ids import new_id
+from storage.jobs import JobStore
+from storage.tables_delivery import outgoing_event
+
+FANOUT_JOB: Final = "webhook.fanout"
+
+EventName = Literal["alert.triggered", "market.updated", "portfolio.summary", "subscription.updated"]
+EVENTS: Final[tuple[EventName, ...]] = (
+    "alert.triggered",
+    "market.updated",
+    "portfolio.summary",
+    "subscription.updated",
+)
+
+
+class EventStore:
+    """Outgoing events."""
+
+    def __init__(self, db: Database, jobs: JobStore) -> None:
+        self._db = db
+        self._jobs = jobs
+
+    async def emit(
+        self,
+        conn: AsyncConnection,
+        event: EventName,
+        data: Mapping[str, Any],
+        *,
+        member_id: int | None,
+        dedupe_key: str,
+        at: datetime,
+    ) -> str | None:
+        """Write an event inside the caller's write transaction; webhooks that want it get it.
+
+        Args:
+            data: JSON of the event, as receivers get it.
+            member_id: whose event it is; None: everybody's who subscribed.
+            dedupe_key: the same cause twice is one event.
+
+        Returns:
+            The event's id, or None when it is known already.
+        """
+        found = new_id()
+        made = await conn.execute(
+            self._db.insert(outgoing_event)
+            .values(id=found, event=event, member_id=member_id, dedupe_key=dedupe_key, data=dict(data), created_at=at)
+            .on_conflict_do_nothing(index_elements=["dedupe_key"])
+            .returning(outgoing_event.c.id)
+        )
+        if made.one_or_none() is None:
+            return None
+        await self._jobs.enqueue(conn, FANOUT_JOB, {"event": found}, dedupe_key=f"{FANOUT_JOB}:{found}")
+        return found

@@ -1,0 +1,174 @@
+"""Notifications as rows: added in the transaction that causes them, taken by the worker that sends them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final, Literal
+
+from sqlalchemy import select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from storage.engine import Database
+from storage.ids import new_id
+from storage.jobs import JobStore
+from storage.tables_delivery import notification, notification_item
+
+NOTIFY_JOB: Final = "delivery.notify"
+NOTIFY_ATTEMPTS: Final = 12
+
+Severity = Literal["info", "warning", "critical"]
+SEVERITIES: Final[tuple[Severity, ...]] = ("info", "warning", "critical")
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Who is told.
+
+    Attributes:
+        member_id: the member, through the channels of his choice; None: a server's channel.
+        guild_id, channel_id: the server's channel; of a member's notification: where he made what causes it, for a
+            mention there when his DMs are closed.
+        role_id: role that a server's notification mentions.
+    """
+
+    member_id: int | None = None
+    guild_id: int | None = None
+    channel_id: int | None = None
+    role_id: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.member_id is None and self.channel_id is None:
+            raise ValueError("a notification needs a member or a channel")
+
+    @property
+    def key(self) -> str:
+        """One delivery at a time for each of these."""
+        return f"member:{self.member_id}" if self.member_id is not None else f"channel:{self.channel_id}"
+
+
+class NotificationStore:
+    """The notification tables.
+
+    Args:
+        jobs: where the job that delivers goes.
+    """
+
+    def __init__(self, db: Database, jobs: JobStore) -> None:
+        self._db = db
+        self._jobs = jobs
+
+    async def add(
+        self,
+        conn: AsyncConnection,
+        target: Target,
+        kind: str,
+        payload: Mapping[str, Any],
+        *,
+        item_key: str,
+        group_key: str,
+        at: datetime,
+        due_at: datetime | None = None,
+        deadline_at: datetime | None = None,
+        poll_at: datetime | None = None,
+        severity: Severity = "info",
+    ) -> str | None:
+        """Add an item, inside the caller's write transaction, to the open notification of *group_key* or a new one.
+
+        Args:
+            kind: what the payload is; :mod:`gpuscout.delivery` renders by it. All items of a group have one kind.
+            item_key: names the cause: the same cause twice adds one item.
+            group_key: items of one group that come before it is sent are one message. It names the receiver too.
+            at: the present.
+            due_at: not sent before this time (quiet hours).
+            deadline_at: from here on the next channel may be used although the first one's outcome is unsure.
+            poll_at: when the poll behind it was stored.
+
+        Returns:
+            The notification's id, or None when *item_key* is known already.
+        """
+        known = select(notification_item.c.id).where(notification_item.c.item_key == item_key)
+        if (await conn.execute(known)).first() is not None:
+            return None
+        due = at if due_at is None else due_at
+        for _ in range(3):
+            found = await self._open(conn, target, kind, group_key, at, due, deadline_at, poll_at, severity)
+            if found is not None:
+                break
+        else:
+            raise RuntimeError(f"no notification could be opened for {group_key}")
+        item = (
+            self._db.insert(notification_item)
+            .values(notification_id=found, item_key=item_key, payload=dict(payload))
+            .on_conflict_do_nothing(index_elements=["item_key"])
+            .returning(notification_item.c.id)
+        )
+        if (await conn.execute(item)).one_or_none() is not None:
+            await self._raise_severity(conn, found, severity)
+            return found
+        # Added by another process at this instant. A notification opened for it tells of nothing; delivery drops it.
+        return None
+
+    async def _open(
+        self,
+        conn: AsyncConnection,
+        target: Target,
+        kind: str,
+        group_key: str,
+        at: datetime,
+        due: datetime,
+        deadline_at: datetime | None,
+        poll_at: datetime | None,
+        severity: Severity,
+    ) -> str | None:
+        """The open notification of the group, held until the caller commits; None: try again."""
+        fresh = new_id()
+        made = await conn.execute(
+            self._db.insert(notification)
+            .values(
+                id=fresh,
+                kind=kind,
+                member_id=target.member_id,
+                guild_id=target.guild_id,
+                channel_id=target.channel_id,
+                role_id=target.role_id,
+                group_key=group_key,
+                severity=severity,
+                state="pending",
+                created_at=at,
+                due_at=due,
+                deadline_at=deadline_at,
+                poll_at=poll_at,
+            )
+            .on_conflict_do_nothing(index_elements=["group_key"], index_where=notification.c.state == "pending")
+            .returning(notification.c.id)
+        )
+        if made.one_or_none() is not None:
+            await self._jobs.enqueue(
+                conn,
+                NOTIFY_JOB,
+                {"notification": fresh},
+                dedupe_key=f"{NOTIFY_JOB}:{fresh}",
+                concurrency_key=target.key,
+                run_at=due,
+                max_attempts=NOTIFY_ATTEMPTS,
+            )
+            return fresh
+        held = await conn.execute(
+            select(notification.c.id)
+            .where(notification.c.group_key == group_key, notification.c.state == "pending")
+            .with_for_update()
+        )
+        row = held.one_or_none()
+        return None if row is None else str(row.id)
+
+    async def _raise_severity(self, conn: AsyncConnection, found: str, severity: Severity) -> None:
+        """The notification is as severe as its severest item."""
+        lower = SEVERITIES[: SEVERITIES.index(severity)]
+        if lower:
+            await conn.execute(
+                update(notification)
+                .where(notification.c.id == found, notification.c.severity.in_(lower))
+                .values(severity=severity)
+            )

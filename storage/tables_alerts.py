@@ -1,0 +1,1 @@
+"""Tables: alerts: rules, what they watch, and the ledger."""

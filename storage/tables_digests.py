@@ -1,0 +1,1 @@
+"""Tables: digests: subscriptions and what was sent."""

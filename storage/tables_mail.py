@@ -1,0 +1,1 @@
+"""Tables: e-mail: confirmed addresses, suppressions, sequences and experiments."""

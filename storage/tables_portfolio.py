@@ -1,0 +1,1 @@
+"""Tables: portfolios: holdings and their daily snapshots."""

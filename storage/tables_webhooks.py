@@ -1,0 +1,1 @@
+"""Tables: outgoing webhooks: endpoints, deliveries and wrapped data keys."""
