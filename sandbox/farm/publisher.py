@@ -25,6 +25,7 @@ from sandbox.farm.faults import Fault, apply
 from sandbox.farm.machines import PATH as MACHINES
 from sandbox.farm.machines import document_machines
 from sandbox.farm.market import Market, Snapshot
+from sandbox.farm.nudge import Nudge, nudged
 
 Stamp = Literal["wall", "simulated"]
 Recorded = Mapping[Version, "bytes | str | Document | None"]
@@ -89,6 +90,7 @@ class Publisher:
         self._lock = asyncio.Lock()
         self._machines: tuple[Publication, Body] | None = None
         self._recorded_machines: bytes | None = None
+        self._nudges: tuple[Nudge, ...] = ()
         self._machines_lock = asyncio.Lock()
 
     @property
@@ -101,6 +103,14 @@ class Publisher:
         # A changed switch shows at once, not only at the next interval. Freezing keeps what is.
         self._dirty = self._dirty or fault.mode != "frozen"
         self._fault = fault
+
+    def add_nudge(self, move: Nudge) -> None:
+        """Moves a model of the market, at once and until its end. Recorded answers are not moved."""
+        if move.model not in self.market.models:
+            raise KeyError(f"the market has no {move.model}")
+        now = self.clock.wall_now()
+        self._nudges = (*(one for one in self._nudges if one.until > now and one.model != move.model), move)
+        self._dirty = True
 
     def set_documents(self, documents: Recorded, *, restamp: bool = False) -> None:
         """Replaces the recorded answers; an empty mapping returns to the market."""
@@ -154,7 +164,7 @@ class Publisher:
     def _publish(self, wall: datetime, last: int, fault: Fault, recorded: Recorded, restamp: bool) -> Publication:
         simulated = self.clock.at(wall)
         timestamp = max(nanoseconds(wall if self._stamp == "wall" else simulated), last + 1)
-        snapshot = self.market.snapshot(simulated)
+        snapshot = nudged(self.market.snapshot(simulated), self._nudges, wall)
         made = {"v1": document_v1, "v2": document_v2}
         bodies: dict[Version, Body] = {}
         for version, path in PATHS.items():

@@ -26,6 +26,7 @@ from sandbox.farm.documents import PATHS, Version, rfc3339
 from sandbox.farm.faults import Fault
 from sandbox.farm.machines import PATH as MACHINES
 from sandbox.farm.market import Market
+from sandbox.farm.nudge import nudge
 from sandbox.farm.publisher import Body, Publisher, Recorded, Stamp
 
 MOUNT = "/vastai-exporter"
@@ -119,6 +120,16 @@ class FarmServer:
     def set_machines(self, record: bytes | None) -> None:
         """Replaces the list of machines, at once; ``None`` returns to the market."""
         self.publisher.set_machines(record)
+
+    def nudge(self, model: str, *, price: float = 1.0, rented: float | None = None, seconds: float = 300.0) -> None:
+        """Moves a model's prices or rented share, at once and for *seconds* of wall time (:mod:`sandbox.farm.nudge`).
+
+        Raises:
+            KeyError: the market has no such model.
+            ValueError: a factor or share out of bounds.
+        """
+        wall = self.publisher.clock.wall_now()
+        self.publisher.add_nudge(nudge(model, wall, seconds, price=price, rented=rented))
 
     async def start(self) -> None:
         """Publishes once and listens. ``OSError`` when the port is taken."""
