@@ -11,7 +11,8 @@ Unit = Literal["usd", "percent", "plain"]
 
 _LONGEST: Final = 40
 _LEVEL: Final = re.compile(
-    r"(?P<sign>[+\-−–±]?)\s*(?P<dollar>(?:us)?\$|usd)?\s*(?P<sign2>[+\-−–±]?)\s*(?P<number>[0-9][0-9.,' ]*|[.,][0-9]+)\s*"
+    r"(?P<sign>[+\-−–±]?)\s*(?P<dollar>(?:us)?\$|usd)?\s*(?P<sign2>[+\-−–±]?)\s*"
+    r"(?P<number>[0-9][0-9.,' ]*|[.,][0-9]+)\s*"
     r"(?P<unit>%|percent|per cent|prozent|pct|c|ct|ct\.|cents?|¢|\$|usd|dollars?|k|gpus?)?\s*"
     r"(?P<per>(?:/|per|pro|an|a)\s*(?:gpu|h|hr|hour|std|stunde)\.?(?:\s*(?:/|-)?\s*(?:gpu|h|hr|hour))?)?",
     re.IGNORECASE,

@@ -83,7 +83,9 @@ def test_no_spans(typed: str) -> None:
     assert read_span(typed) is None
 
 
-@pytest.mark.parametrize(("typed", "count"), [("10", 10), ("1,000", 1000), ("1,000,000", 1_000_000), ("0", 0), ("3 gpus", 3)])
+@pytest.mark.parametrize(
+    ("typed", "count"), [("10", 10), ("1,000", 1000), ("1,000,000", 1_000_000), ("0", 0), ("3 gpus", 3)]
+)
 def test_counts(typed: str, count: int) -> None:
     assert read_count(typed) == count
 
