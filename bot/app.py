@@ -34,17 +34,20 @@ from bot.vitals import Vitals
 from bot.worker import Handler, Worker
 from config.currencies import Currencies, default_currencies
 from config.settings import Role, Settings
+from gpuscout.accounts.delivery_choices import DeliveryChoices
 from gpuscout.accounts.members import Members
 from gpuscout.accounts.servers import Servers
 from gpuscout.charts.pool import ChartRenderer, ChartUnavailable
 from gpuscout.market.ingest import IngestReport
 from gpuscout.market.reader import MarketReader
+from gpuscout.plans.tiers import EveryoneFree, default_plans
 from gpuscout.resilience.health import HealthBoard
 from gpuscout.telemetry.loopdelay import LoopDelaySampler
 from gpuscout.telemetry.metrics import Metrics
 from gpuscout.telemetry.recorder import StoredUsage
 from gpuscout.telemetry.usage import IdHasher
 from storage.address import parse_url
+from storage.delivery_choices import DeliveryChoiceStore
 from storage.guilds import GuildStore
 from storage.lockfile import SingleProcessLock
 from storage.members import MemberStore
@@ -367,6 +370,9 @@ async def make_bot(
         guilds=GuildStore(parts.db),
         members=make_members(parts, hasher, uses),
         servers=Servers(ServerStore(parts.db), clock=parts.clock),
+        choices=DeliveryChoices(DeliveryChoiceStore(parts.db), clock=parts.clock),
+        plans=default_plans(),
+        tiers=EveryoneFree(),
         state=parts.state,
         operations=ProcessOperations(parts),
         clock=parts.clock,

@@ -17,9 +17,11 @@ from discord.ext import commands
 from config.i18n import Text
 from gpuscout.accounts.members import BadSetting
 from gpuscout.cards.kit import plain, relative
+from gpuscout.cards.limit_text import limit_sentence
 from gpuscout.cards.price_text import region_name
 from gpuscout.cards.state import BadState
 from gpuscout.market.models import GLOBAL, HistoryOnly, MarketUnavailable, UnknownSeries
+from gpuscout.plans.limits import LimitReached
 
 Mention = Callable[[str], str]
 
@@ -198,6 +200,8 @@ def explain(error: BaseException, t: Text, mention: Mention) -> Explanation:
     if isinstance(error, BadState):
         sentence = t("This card is too old to answer; ask again with {price}.", price=mention("price"))
         return Explanation(sentence, "old_card", True)
+    if isinstance(error, LimitReached):
+        return Explanation(limit_sentence(error, t), "limit", True)
     if isinstance(error, BadSetting):
         value = plain(str(error.value), 60)
         return Explanation(

@@ -12,10 +12,12 @@ import discord
 from config.catalogue import GpuCatalogue
 from config.platforms import PlatformCatalogue
 from config.settings import Settings
+from gpuscout.accounts.delivery_choices import DeliveryChoices
 from gpuscout.accounts.members import Members
 from gpuscout.accounts.servers import Servers
 from gpuscout.charts.model import ChartSpec
 from gpuscout.market.ports import Market
+from gpuscout.plans.tiers import Plans, TierOf
 from gpuscout.telemetry.usage import UsageRecorder
 
 
@@ -108,6 +110,9 @@ class Services:
         guilds: Servers and greetings.
         members: What members chose, and their watchlists.
         servers: What servers chose.
+        choices: Where and when members want to hear.
+        plans: What each plan allows.
+        tiers: Which plan a member is on.
         state: Small persistent state (command hash and ids).
         operations: Jobs and database, for ``/status``.
         clock: Current time, aware UTC.
@@ -125,6 +130,9 @@ class Services:
     guilds: GuildRegister
     members: Members
     servers: Servers
+    choices: DeliveryChoices
+    plans: Plans
+    tiers: TierOf
     state: StateStore
     operations: Operations
     clock: Callable[[], datetime]

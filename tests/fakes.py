@@ -12,11 +12,14 @@ from config.catalogue import GpuCatalogue
 from config.currencies import Currencies, Rate
 from config.platforms import PlatformCatalogue
 from config.settings import Settings
+from gpuscout.accounts.delivery_choices import DeliveryChoices
 from gpuscout.accounts.members import Members
 from gpuscout.accounts.servers import Servers
 from gpuscout.charts.model import ChartSpec
 from gpuscout.charts.pool import ChartImage, ChartUnavailable
+from gpuscout.plans.tiers import default_plans
 from tests.fake_accounts import FakeMemberRows, FakeServerRows
+from tests.fake_choices import FakeChoiceRows, FakeTiers
 from tests.fake_market import INTERVAL, NAMES, NOW, SEEN, FakeMarket, quote, side
 
 __all__ = ["INTERVAL", "NAMES", "NOW", "SEEN", "FakeMarket", "World", "quote", "side"]
@@ -140,6 +143,8 @@ class World:
     guilds: FakeGuilds = field(default_factory=FakeGuilds)
     member_rows: FakeMemberRows = field(default_factory=FakeMemberRows)
     server_rows: FakeServerRows = field(default_factory=FakeServerRows)
+    choice_rows: FakeChoiceRows = field(default_factory=FakeChoiceRows)
+    tiers: FakeTiers = field(default_factory=FakeTiers)
     state: FakeState = field(default_factory=FakeState)
     operations: FakeOperations = field(default_factory=FakeOperations)
 
@@ -155,6 +160,9 @@ class World:
             guilds=self.guilds,
             members=Members(self.member_rows, CURRENCIES, member_hash=str, clock=self.market.time),
             servers=Servers(self.server_rows, clock=self.market.time),
+            choices=DeliveryChoices(self.choice_rows, clock=self.market.time),
+            plans=default_plans(),
+            tiers=self.tiers,
             state=self.state,
             operations=self.operations,
             clock=self.market.time,
