@@ -1,7 +1,7 @@
 """Tables: digests: subscriptions and what was sent.
 
-A subscription is a member's or a server's. ``next_at`` is computed from the local rule whenever it changes and whenever a
-digest was claimed, so that no clock change shifts it.
+A subscription is a member's or a server's. ``next_at`` is computed from the local rule whenever it changes and whenever
+a digest was claimed, so that no clock change shifts it.
 """
 
 from __future__ import annotations
