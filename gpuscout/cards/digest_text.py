@@ -1,0 +1,217 @@
+"""The words of a digest, shared by the card and the e-mail. What others named passes *show*, which makes it harmless."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from config.i18n import Text
+from gpuscout.accounts.timezones import zone_of
+from gpuscout.cards import price_text as words
+from gpuscout.digests.models import AlertLine, DigestContent, HoldingLine, MoverLine, PortfolioPart
+from gpuscout.portfolio.models import DAYS_A_MONTH
+
+Show = Callable[[str], str]
+When = Callable[[datetime], str]
+"""Makes a time readable: Discord's own mark on cards, words in mails."""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A digest as plain text: for e-mail, and for whatever shows no cards.
+
+    Attributes:
+        title: the subject.
+        lead: the most important in one sentence.
+        sections: (heading, lines), without markup.
+        small: small print.
+    """
+
+    title: str
+    lead: str
+    sections: tuple[tuple[str, tuple[str, ...]], ...]
+    small: tuple[str, ...]
+
+
+def title(content: DigestContent, t: Text) -> str:
+    """E.g. ``Your day, Nov 24, 2026``."""
+    day = t.day(content.until.astimezone(zone_of(content.timezone)).date())
+    if content.audience == "server":
+        return t("GPU market of the week, {day}", day=day) if weekly(content) else t("GPU market, {day}", day=day)
+    return t("Your week, {day}", day=day) if weekly(content) else t("Your day, {day}", day=day)
+
+
+def weekly(content: DigestContent) -> bool:
+    """Whether it tells of a week."""
+    return content.cadence == "weekly"
+
+
+def missed_line(content: DigestContent, t: Text) -> str | None:
+    """What a late digest stands for."""
+    if content.missed == 0:
+        return None
+    if content.missed == 1:
+        return t("I was away when the last one was due: this one tells of both.")
+    return t(
+        "I was away when the last {count} were due: this one tells of all of them.", count=t.number(content.missed)
+    )
+
+
+def per_day(usd: float, t: Text) -> str:
+    """An amount a day, e.g. ``$1.92/day``."""
+    return t("{amount}/day", amount=t.money(round(usd, 2)).replace("-", "−"))
+
+
+def portfolio_lead(part: PortfolioPart, t: Text) -> str:
+    """Expected net income a day and a month."""
+    month = t.money(round(part.net_day * DAYS_A_MONTH)).removesuffix(".00").replace("-", "−")
+    return t("{day} net expected, {month} a month", day=per_day(part.net_day, t), month=month)
+
+
+def portfolio_change(part: PortfolioPart, when: When, t: Text) -> str:
+    """How that changed."""
+    if part.then_day is None or part.then_at is None:
+        return t("No earlier value to compare with; the next digest has one.")
+    change = round(part.net_day - part.then_day, 2)
+    money = ("+" if change > 0 else "") + t.money(change)
+    ratio = change / abs(part.then_day) if part.then_day else None
+    share = "" if ratio is None else f" ({t.percent(round(ratio, 3), digits=1, signed=True).replace('-', '−')})"
+    said = words.signed(change, money) + share
+    return t("{change} a day since {when}", change=said, when=when(part.then_at))
+
+
+def portfolio_size(part: PortfolioPart, t: Text) -> str:
+    """How many GPUs, and what the market's medians would bring."""
+    gpus = t("1 GPU") if part.gpus == 1 else t("{count} GPUs", count=t.number(part.gpus))
+    said = [gpus, t("{day} at the market's medians", day=per_day(part.market_net_day, t))]
+    if part.valued_gpus < part.gpus:
+        said.append(t("{count} GPUs without a value", count=t.number(part.gpus - part.valued_gpus)))
+    return " · ".join(said)
+
+
+def holding_line(line: HoldingLine, show: Show, t: Text) -> str:
+    """One holding."""
+    value = words.NOTHING if line.net_day is None else per_day(line.net_day, t)
+    standing = {
+        "below": t("priced below the market's range"),
+        "above": t("priced above the market's range"),
+    }.get(line.standing or "")
+    said = f"{t.number(line.quantity)} × {show(line.name)} · {value}"
+    return f"{said} · {standing}" if standing else said
+
+
+def alert_line(line: AlertLine, show: Show, when: When) -> str:
+    """One alert."""
+    return f"{show(line.title)} · {when(line.at)}"
+
+
+def alerts_heading(content: DigestContent, t: Text) -> str:
+    """How many fired."""
+    if content.alerts_total == 1:
+        return t("1 alert fired")
+    return t("{count} alerts fired", count=t.number(content.alerts_total))
+
+
+def more_alerts(content: DigestContent, t: Text) -> str | None:
+    """That there are more than are listed."""
+    left = content.alerts_total - len(content.alerts)
+    return t("and {count} more", count=t.number(left)) if left > 0 else None
+
+
+def movers_heading(content: DigestContent, t: Text) -> str:
+    """What the table of movers shows."""
+    if content.audience == "server":
+        return t("Moved most in 7 d") if weekly(content) else t("Moved most in 24 h")
+    return t("Your GPUs in the market, over 7 d") if weekly(content) else t("Your GPUs in the market, over 24 h")
+
+
+def no_movers(content: DigestContent, t: Text) -> str:
+    """Why there is no table of movers."""
+    if content.as_of is None:
+        return t("The market's data are too old to show; prices come with the next digest.")
+    if content.audience == "server":
+        return t("No price moved.")
+    return t("None of your GPUs is listed right now.")
+
+
+def mover_cells(line: MoverLine, t: Text) -> tuple[str, str, str]:
+    """Price, change and rented share of a model."""
+    price = words.NOTHING if line.price is None else t.money(line.price)
+    ratio = words.NOTHING if line.ratio is None else t.percent(round(line.ratio, 3), digits=1, signed=True)
+    use = words.NOTHING if line.utilization is None else t.percent(line.utilization)
+    return ("~" if line.weak else "") + price, ratio, use
+
+
+def mover_text(line: MoverLine, show: Show, t: Text) -> str:
+    """A model in one line, for where there is no table."""
+    price, ratio, use = mover_cells(line, t)
+    place = f" ({show(line.platform_name)})"
+    return f"{show(line.name)}{place}: {price}/h, {ratio}, " + t("{share} rented", share=use)
+
+
+def empty(t: Text) -> str:
+    """A digest of a member who follows nothing."""
+    return t("There is nothing of yours to tell of yet: follow GPUs or add your own, and they are here next time.")
+
+
+def small_print(content: DigestContent, t: Text) -> list[str]:
+    """What the figures are."""
+    said = []
+    if content.portfolio is not None:
+        said.append(t("Net: after the platform's fee and electricity, at your asked prices and the share rented now."))
+    if content.movers or content.busiest:
+        said.append(t("Prices: median of all listed GPUs, USD per GPU-hour, as renters pay."))
+        if any(line.weak for line in (*content.movers, *content.busiest)):
+            said.append(t("~ thin sample"))
+    return said
+
+
+def lead(content: DigestContent, when: When, t: Text) -> str:
+    """The most important in one sentence: the title of a mail, the first line of a preview."""
+    if content.portfolio is not None:
+        return portfolio_lead(content.portfolio, t) + "; " + portfolio_change(content.portfolio, when, t)
+    moved = [line for line in content.movers if line.ratio]
+    if moved:
+        price, ratio, _ = mover_cells(moved[0], t)
+        return t("{gpu} moved by {change} to {price}/h", gpu=moved[0].name, change=ratio, price=price)
+    if content.alerts_total:
+        return alerts_heading(content, t)
+    return t("Nothing moved.")
+
+
+def digest_report(content: DigestContent, t: Text) -> Report:
+    """The digest as plain text; nothing in it is markup, so whoever shows it must escape it."""
+
+    def when(at: datetime) -> str:
+        return t.datetime(at, content.timezone)
+
+    def same(text: str) -> str:
+        return " ".join(text.split())
+
+    sections: list[tuple[str, tuple[str, ...]]] = []
+    part = content.portfolio
+    if part is not None:
+        lines = [portfolio_lead(part, t), portfolio_change(part, when, t), portfolio_size(part, t)]
+        lines += [holding_line(line, same, t) for line in part.lines]
+        sections.append((t("Portfolio"), tuple(lines)))
+    if not content.follows and not content.alerts_total:
+        sections.append((title(content, t), (empty(t),)))
+    else:
+        rows = tuple(mover_text(line, same, t) for line in content.movers) or (no_movers(content, t),)
+        sections.append((movers_heading(content, t), rows))
+    if content.busiest:
+        sections.append((t("Rented most"), tuple(mover_text(line, same, t) for line in content.busiest)))
+    if content.alerts_total:
+        rest = more_alerts(content, t)
+        rows = tuple(alert_line(line, same, when) for line in content.alerts) + ((rest,) if rest else ())
+        sections.append((alerts_heading(content, t), rows))
+    small = small_print(content, t)
+    if content.sources and content.as_of is not None:
+        names = ", ".join(name for name, _ in content.sources)
+        small.append(f"{t('Source: {source}', source=names)} · {t('as of {when}', when=when(content.as_of))}")
+    if content.simulated:
+        small.append(t("Simulated market: no real prices."))
+    missed = missed_line(content, t)
+    start = (missed + " ") if missed else ""
+    return Report(title(content, t), start + lead(content, when, t), tuple(sections), tuple(small))
