@@ -18,6 +18,7 @@ from bot.feed_role import FEED_BACKOFF, feed_handlers, feed_schedule
 from bot.handlers import delivery_handlers, market_handlers
 from bot.keys import derive, secret_ring
 from bot.machines_role import machines_handlers, machines_schedule, open_machines
+from bot.notify_role import NOTIFY_BACKOFF, SENDERS, notify_handlers, notify_schedule, purge_handlers
 from bot.operations import ProcessOperations, StateBlocklist, database_ready, schema_ready
 from bot.parts import (
     MARKET_CHANNEL,
@@ -38,6 +39,7 @@ from gpuscout.accounts.delivery_choices import DeliveryChoices
 from gpuscout.accounts.members import Members
 from gpuscout.accounts.servers import Servers
 from gpuscout.charts.pool import ChartRenderer, ChartUnavailable
+from gpuscout.delivery.pacing import DiscordPace
 from gpuscout.market.ingest import IngestReport
 from gpuscout.market.reader import MarketReader
 from gpuscout.plans.tiers import EveryoneFree, default_plans
@@ -59,6 +61,7 @@ if TYPE_CHECKING:
     import discord
 
     from bot.client import ScoutBot
+    from gpuscout.delivery.channels import DiscordSender
     from gpuscout.delivery.discord_channel import ChannelPosts
     from gpuscout.delivery.ports import DirectMessages
 
@@ -101,6 +104,8 @@ class App:
         self.market: MarketReader = make_reader(parts, self._next_poll)
         self.vitals = Vitals(parts, self.market, self.metrics, self._latencies)
         self.worker: Worker | None = None
+        self.sender: Worker | None = None
+        self._pace = DiscordPace()
         self.bot: ScoutBot | None = None
         self.web_port: int | None = None
         self._client: discord.Client | None = None
@@ -223,10 +228,20 @@ class App:
         if "worker" in self.roles:
             handlers |= delivery_handlers(self.parts, self._direct_messages)
             handlers |= feed_handlers(self.parts, self.market, self.charts, self._channel_posts, self._wake)
+            handlers |= purge_handlers(self.parts)
         if self.settings.embedded:
             # No other process can hold a job: what runs in the table died with the last one.
             await self.parts.jobs.release_all()
-        self.worker = Worker(self.parts.db, self.parts.jobs, handlers, backoff=FEED_BACKOFF, clock=self.parts.clock)
+        if "worker" in self.roles:
+            self._start_sender()
+        self.worker = Worker(
+            self.parts.db,
+            self.parts.jobs,
+            handlers,
+            backoff=FEED_BACKOFF,
+            on_done=self._wake_sender,
+            clock=self.parts.clock,
+        )
         self.worker.start()
         self._later("worker", self.worker.stop)
         if "ingest" in self.roles:
@@ -239,11 +254,30 @@ class App:
                 trends_every=timedelta(seconds=self.settings.trend_interval_seconds),
                 shared=not self.settings.embedded,
                 on_job=self.worker.wake,
-                also={**feed_schedule(self.parts), **machines_schedule(self.parts)},
+                also={**feed_schedule(self.parts), **machines_schedule(self.parts), **notify_schedule()},
                 clock=self.parts.clock,
             )
             await self.scheduler.start()
             self._later("scheduler", self.scheduler.stop)
+
+    def _start_sender(self) -> None:
+        """Notifications have a worker of their own: many wait for Discord at a time, and nothing else waits for them."""
+        members = make_members(self.parts, self.hasher, self.usage_store)
+        handlers = notify_handlers(self.parts, members, self._notifications, metrics=self.metrics)
+        self.sender = Worker(
+            self.parts.db,
+            self.parts.jobs,
+            handlers,
+            concurrency=SENDERS,
+            backoff=NOTIFY_BACKOFF,
+            clock=self.parts.clock,
+        )
+        self.sender.start()
+        self._later("sender", self.sender.stop)
+
+    def _wake_sender(self) -> None:
+        if self.sender is not None:
+            self.sender.wake()
 
     def _wake(self) -> None:
         if self.worker is not None:
@@ -326,6 +360,12 @@ class App:
         client = await self._discord()
         owners = self.settings.discord_owner_ids
         return None if client is None else DiscordDirectMessages(client, self.parts.state, owners)
+
+    async def _notifications(self) -> DiscordSender | None:
+        from gpuscout.delivery.discord_notify import DiscordNotifications
+
+        client = await self._discord()
+        return None if client is None else DiscordNotifications(client, self.parts.state, self._pace)
 
     async def _channel_posts(self) -> ChannelPosts | None:
         from gpuscout.delivery.discord_channel import DiscordChannelPosts

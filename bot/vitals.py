@@ -54,6 +54,9 @@ class Vitals:
     async def measure(self) -> None:
         """One round."""
         self._metrics.jobs({str(state): count for state, count in (await self._parts.jobs.counts()).items()})
+        oldest = await self._parts.jobs.oldest_due()
+        late = 0.0 if oldest is None else max(0.0, (self._parts.clock() - oldest).total_seconds())
+        self._metrics.job_oldest_ready(late)
         for status in await self._market.sources():
             self._metrics.external_up(status.source, status.problem is None)
             self._metrics.breaker_state(status.source, status.breaker)

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from storage.engine import Database
 from storage.errors import LeaseLost
-from storage.job_model import DEFAULT_BACKOFF, Backoff, Job
+from storage.job_model import DEFAULT_BACKOFF, Job, RetryStrategy
 from storage.jobs import JobStore
 
 log = structlog.get_logger(__name__)
@@ -40,16 +40,51 @@ class JobFailed(Exception):
 
 
 class JobRun:
-    """One run of a job, as its handler sees it."""
+    """One run of a job, as its handler sees it.
 
-    def __init__(self, job: Job, jobs: JobStore) -> None:
+    Attributes:
+        finished: the handler settled the job itself, in a transaction of its own.
+    """
+
+    def __init__(self, job: Job, jobs: JobStore, backoff: RetryStrategy = DEFAULT_BACKOFF) -> None:
         self.job = job
         self._jobs = jobs
+        self._backoff = backoff
         self.finished = False
+
+    @property
+    def attempts(self) -> int:
+        """Which try this is, from 1."""
+        return self.job.attempts
 
     async def finish(self, conn: AsyncConnection) -> None:
         """Finish the job in the transaction of its effect; without this call the worker finishes it afterwards."""
         await self._jobs.finish(conn, self.job)
+        self.finished = True
+
+    async def again(
+        self, conn: AsyncConnection, error: str, *, retry_after: float | None = None, at_most: float | None = None
+    ) -> str:
+        """Put the job back in the transaction that notes why; ``ready``, or ``dead`` when this was its last try.
+
+        Args:
+            retry_after: seconds the peer asked us to wait.
+            at_most: longest wait in seconds, unless the peer asked for more.
+        """
+        state = await self._jobs.retry(
+            conn, self.job, error, backoff=self._backoff, retry_after=retry_after, at_most=at_most
+        )
+        self.finished = True
+        return state
+
+    async def bury(self, conn: AsyncConnection, error: str) -> None:
+        """To the dead letters, in the transaction that notes why."""
+        await self._jobs.bury(conn, self.job, error)
+        self.finished = True
+
+    async def sleep_until(self, conn: AsyncConnection, at: datetime) -> None:
+        """Put the job back until *at*; this try does not count."""
+        await self._jobs.sleep(conn, self.job, at)
         self.finished = True
 
 
@@ -67,6 +102,7 @@ class Worker:
             worker, or may have, is cancelled: no job is worked on twice at a time.
         limit: seconds after which a run counts as hung: it is cancelled and its job tried again.
         poll: how often other processes' jobs are looked for.
+        on_done: called when a job ended: it may have caused jobs of another worker.
     """
 
     def __init__(
@@ -76,15 +112,17 @@ class Worker:
         handlers: Mapping[str, Handler],
         *,
         concurrency: int = 4,
-        backoff: Mapping[str, Backoff] | None = None,
+        backoff: Mapping[str, RetryStrategy] | None = None,
         grace: float = 4.0,
         lease: float = LEASE_SECONDS,
         limit: float = LIMIT_SECONDS,
         poll: float = POLL_SECONDS,
+        on_done: Callable[[], None] = lambda: None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._db = db
         self._jobs = jobs
+        self._on_done = on_done
         self._handlers = dict(handlers)
         self._concurrency = concurrency
         self._backoff = dict(backoff or {})
@@ -144,9 +182,13 @@ class Worker:
                 task = asyncio.create_task(self._run(job), name=f"job-{job.kind}-{job.id}")
                 self._running.add(task)
                 task.add_done_callback(self._running.discard)
-                task.add_done_callback(lambda _task: self._wake.set())
+                task.add_done_callback(self._ended)
             if not claimed:
                 await self._pause(min(MOST_SECONDS, self._poll * 2.0 ** min(failures, 10)))
+
+    def _ended(self, _task: asyncio.Task[None]) -> None:
+        self._wake.set()
+        self._on_done()
 
     async def _pause(self, seconds: float) -> None:
         try:
@@ -156,7 +198,7 @@ class Worker:
             return
 
     async def _run(self, job: Job) -> None:
-        run = JobRun(job, self._jobs)
+        run = JobRun(job, self._jobs, self._backoff.get(job.kind, DEFAULT_BACKOFF))
         started = time.monotonic()
         work = asyncio.create_task(self._handle(run), name=f"handler-{job.kind}-{job.id}")
         try:

@@ -62,6 +62,13 @@ class JobBoard:
             found = {row.state: int(row.jobs) for row in rows}
         return {state: found.get(state, 0) for state in STATES}
 
+    async def oldest_due(self) -> datetime | None:
+        """Since when the oldest job that is due has been waiting; None when none is due."""
+        due = select(func.min(jobs.c.run_at)).where(jobs.c.state == "ready", jobs.c.run_at <= self._clock())
+        async with self._db.read() as conn:
+            found: datetime | None = await conn.scalar(due)
+        return found
+
     async def next_run_at(self, kinds: Sequence[str]) -> datetime | None:
         """When the next job of *kinds* can be claimed (may be in the past), or None when none waits.
 

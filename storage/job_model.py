@@ -6,7 +6,7 @@ import random
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 JobState = Literal["ready", "running", "done", "dead", "discarded"]
 STATES: tuple[JobState, ...] = ("ready", "running", "done", "dead", "discarded")
@@ -17,11 +17,23 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
+class RetryStrategy(Protocol):
+    """How long a failed job waits for its next try."""
+
+    def delay(
+        self, attempts: int, retry_after: float | None = None, rng: random.Random | None = None
+    ) -> timedelta | None:
+        """The wait after *attempts* failed tries, never shorter than the *retry_after* seconds a peer asked for; None:
+        to the dead letters now."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Backoff:
     """Exponential backoff with full jitter: before try *n* + 1 wait a random time in [0, min(cap, base · 2^(n-1))].
 
-    Full jitter spreads callers that failed together (M. Brooker, "Exponential Backoff And Jitter", 2015).
+    For everything that asks a service which may be down or busy: full jitter spreads callers that failed together (M.
+    Brooker, "Exponential Backoff And Jitter", 2015).
 
     Attributes:
         base: seconds, the longest first wait.
@@ -32,10 +44,48 @@ class Backoff:
     cap: float = 900.0
 
     def delay(self, attempts: int, retry_after: float | None = None, rng: random.Random | None = None) -> timedelta:
-        """The wait after *attempts* failed tries; never shorter than the *retry_after* seconds a peer asked for."""
+        """See :class:`RetryStrategy`."""
         ceiling = min(self.cap, self.base * 2.0 ** min(max(attempts - 1, 0), 63))
-        jitter = (rng or random).uniform(0.0, ceiling)
-        return timedelta(seconds=jitter if retry_after is None else max(0.0, retry_after) + min(jitter, 1.0))
+        return _wait((rng or random).uniform(0.0, ceiling), retry_after)
+
+
+@dataclass(frozen=True, slots=True)
+class Linear:
+    """Each wait *step* seconds longer than the last, up to *cap*: for what is away for a known while, such as a
+    service under maintenance."""
+
+    step: float = 60.0
+    cap: float = 900.0
+
+    def delay(self, attempts: int, retry_after: float | None = None, rng: random.Random | None = None) -> timedelta:
+        """See :class:`RetryStrategy`."""
+        return _wait(min(self.cap, self.step * max(attempts, 1)), retry_after)
+
+
+@dataclass(frozen=True, slots=True)
+class Immediate:
+    """At once, for blips such as a cut connection; after *tries* such tries it was none, and waits like *then*."""
+
+    tries: int = 2
+    then: Backoff = field(default_factory=Backoff)
+
+    def delay(self, attempts: int, retry_after: float | None = None, rng: random.Random | None = None) -> timedelta:
+        """See :class:`RetryStrategy`."""
+        if attempts <= self.tries:
+            return _wait(0.0, retry_after)
+        return self.then.delay(attempts - self.tries, retry_after, rng)
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """Never again by itself: for work that a person has to look at when it fails."""
+
+    def delay(self, attempts: int, retry_after: float | None = None, rng: random.Random | None = None) -> None:
+        """See :class:`RetryStrategy`."""
+
+
+def _wait(seconds: float, retry_after: float | None) -> timedelta:
+    return timedelta(seconds=seconds if retry_after is None else max(0.0, retry_after) + min(seconds, 1.0))
 
 
 DEFAULT_BACKOFF = Backoff()

@@ -19,7 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from storage.errors import LeaseLost
 from storage.job_board import JobBoard, job_of
-from storage.job_model import DEFAULT_BACKOFF, Backoff, Job
+from storage.job_model import DEFAULT_BACKOFF, Job, RetryStrategy
 from storage.redact import redact
 from storage.tables import job as jobs
 
@@ -182,14 +182,16 @@ class JobStore(JobBoard):
         error: BaseException | str,
         *,
         delay: timedelta | None = None,
-        backoff: Backoff = DEFAULT_BACKOFF,
+        backoff: RetryStrategy = DEFAULT_BACKOFF,
         retry_after: float | None = None,
+        at_most: float | None = None,
     ) -> str:
         """Put a failed job back, or bury it after its last try.
 
         Args:
             delay: wait exactly this long instead of *backoff* with full jitter.
             retry_after: seconds that the peer asked us to wait; a lower bound on the backoff.
+            at_most: an upper bound in seconds on a wait that nobody asked for.
 
         Returns:
             The job's new state, ``ready`` or ``dead``.
@@ -202,6 +204,11 @@ class JobStore(JobBoard):
             return "dead"
         if delay is None:
             delay = backoff.delay(job.attempts, retry_after, self._rng)
+        if delay is None:
+            await self.bury(conn, job, error)
+            return "dead"
+        if at_most is not None:
+            delay = min(delay, timedelta(seconds=max(at_most, retry_after or 0.0)))
         await self._settle(conn, job, state="ready", run_at=self._clock() + delay, last_error=_describe(error))
         return "ready"
 
@@ -221,6 +228,14 @@ class JobStore(JobBoard):
             LeaseLost: the job is no longer ours.
         """
         await self._settle(conn, job, state="ready", attempts=max(job.attempts - 1, 0))
+
+    async def sleep(self, conn: AsyncConnection, job: Job, until: datetime) -> None:
+        """Put *job* back until a later time without counting the attempt: it was claimed too early.
+
+        Raises:
+            LeaseLost: the job is no longer ours.
+        """
+        await self._settle(conn, job, state="ready", run_at=until, attempts=max(job.attempts - 1, 0))
 
     async def release_all(self) -> int:
         """Give every running job back at once; returns how many. Only for a process that knows it is alone.

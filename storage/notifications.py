@@ -16,7 +16,8 @@ from storage.jobs import JobStore
 from storage.tables_delivery import notification, notification_item
 
 NOTIFY_JOB: Final = "delivery.notify"
-NOTIFY_ATTEMPTS: Final = 12
+NOTIFY_ATTEMPTS: Final = 60
+"""With the waits of :data:`bot.notify_role.NOTIFY_BACKOFF` about six hours of an outage."""
 
 Severity = Literal["info", "warning", "critical"]
 SEVERITIES: Final[tuple[Severity, ...]] = ("info", "warning", "critical")

@@ -12,6 +12,7 @@ import discord
 
 from gpuscout.delivery.ports import DeliveryFailed
 from gpuscout.resilience.retry import parse_retry_after
+from storage.members import dm_key
 
 SEND_SECONDS = 20.0
 _GONE = {50007, 50278, 10013}
@@ -50,17 +51,17 @@ class DiscordDirectMessages:
                 except discord.NotFound as error:
                     if error.code == _UNKNOWN_CHANNEL:
                         # The kept id is of no use any more; the next try opens the DM anew.
-                        await self._state.delete(_key(user_id))
+                        await self._state.delete(dm_key(user_id))
                     raise
                 return message.id
 
     async def _channel(self, user_id: int) -> int:
-        known = await self._state.get(_key(user_id))
+        known = await self._state.get(dm_key(user_id))
         if isinstance(known, int):
             return known
         user = await self._client.fetch_user(user_id)
         channel = user.dm_channel or await user.create_dm()
-        await self._state.set(_key(user_id), channel.id)
+        await self._state.set(dm_key(user_id), channel.id)
         return channel.id
 
     async def owner_ids(self) -> list[int]:

@@ -28,6 +28,7 @@ HTTP_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTI
 
 _REQUEST_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _OUTSIDE_SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+_DELIVERY_SECONDS = (0.5, 1.0, 2.0, 5.0, 10.0, 15.0, 30.0, 60.0, 120.0, 300.0, 900.0, 3600.0)
 _LOOP_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0)
 
 
@@ -118,6 +119,23 @@ class Metrics:
         )
 
         self._jobs = Gauge("jobs", "Rows of the job table, by state.", ("state",), registry=reg)
+        self._oldest = Gauge(
+            "job_oldest_ready_seconds",
+            "How long the oldest job that is due has been waiting for a worker; 0 when none is due.",
+            registry=reg,
+        )
+        self._notifications = Counter(
+            "notifications",
+            "Tries to deliver a notification, by kind, channel and outcome.",
+            ("kind", "via", "outcome"),
+            registry=reg,
+        )
+        self._poll_to_message = Histogram(
+            "poll_to_message_seconds",
+            "From the poll that fired an alert to its DM, quiet hours left out.",
+            buckets=_DELIVERY_SECONDS,
+            registry=reg,
+        )
         self._cache = Counter(
             "cache_requests", "Look-ups in the cache, by result (hit, miss).", ("result",), registry=reg
         )
@@ -145,6 +163,7 @@ class Metrics:
         self._source, self._service, self._reason = Bounded(), Bounded(), Bounded()
         self._command_name, self._outcome = Bounded(128), Bounded()
         self._route, self._job_state = Bounded(128), Bounded()
+        self._kind = Bounded()
 
     # --- Web --------------------------------------------------------------------------------------------------------
 
@@ -215,6 +234,18 @@ class Metrics:
         known = {sample.labels["state"] for family in self._jobs.collect() for sample in family.samples}
         for state in known | named.keys():
             self._jobs.labels(state).set(named.get(state, 0))
+
+    def job_oldest_ready(self, seconds: float) -> None:
+        """Set how long the oldest due job has been waiting."""
+        self._oldest.set(seconds)
+
+    def notification(self, kind: str, via: str, outcome: str) -> None:
+        """Count one try to deliver a notification."""
+        self._notifications.labels(self._kind(kind), self._kind(via), self._outcome(outcome)).inc()
+
+    def poll_to_message(self, seconds: float) -> None:
+        """Count one DM by the time since the poll that caused it."""
+        self._poll_to_message.observe(seconds)
 
     def cache_requests(self, hits: int, misses: int) -> None:
         """Note the cache's own counters since the start; they only grow."""

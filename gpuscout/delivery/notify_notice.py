@@ -1,0 +1,54 @@
+"""Notices: what members are told about how they are reached. Rendered by name; other rooms add theirs."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from config.i18n import Text
+from gpuscout.cards.kit import WARNING
+from gpuscout.cards.page import Page, page_card
+from gpuscout.delivery.channels import Letter, Message
+from gpuscout.delivery.notify import DM_OFF
+from storage.attempts import Notification
+
+NoticeRenderer = Callable[[Mapping[str, Any], Letter], Awaitable[Message | None]]
+
+
+def notice_renderer(
+    more: Mapping[str, NoticeRenderer] | None = None,
+) -> Callable[[Notification, Letter], Awaitable[Message | None]]:
+    """The renderer of the kind ``notice``.
+
+    Args:
+        more: further notices by the ``notice`` of their payload.
+    """
+    known: dict[str, NoticeRenderer] = {DM_OFF: _dm_off, **(more or {})}
+
+    async def render(told: Notification, letter: Letter) -> Message | None:
+        newest = told.items[-1]
+        return await known[str(newest["notice"])](newest, letter)
+
+    return render
+
+
+async def _dm_off(_payload: Mapping[str, Any], letter: Letter) -> Message:
+    return Message(card=page_card(dm_off_page(letter.t)))
+
+
+def dm_off_page(t: Text) -> Page:
+    """What a member is told whose direct messages do not arrive."""
+    return Page(
+        t("Direct messages are switched off"),
+        [
+            t(
+                "I could not send you a direct message three times in a row, so I have stopped trying. I now tell you "
+                "through the other channels that you chose in `/settings`."
+            ),
+            t(
+                "To get direct messages again: allow them from members of a server that we share (Discord's privacy "
+                "settings of that server), then switch them on in `/settings`."
+            ),
+        ],
+        colour=WARNING,
+    )
