@@ -42,7 +42,7 @@ webhook_endpoint = Table(
     Column("gpu", String(80)),  # market.updated: only this model
     Column("platform", String(32)),  # market.updated: only this platform
     Column("state", String(12), nullable=False),  # active, disabled
-    Column("reason", String(40)),  # why it was disabled: gone, failing, refused
+    Column("reason", String(40)),  # why it was disabled: gone, failing
     Column("failing_since", UtcDateTime),  # first failure after the last success
     Column("last_status", SmallInteger),
     Column("last_at", UtcDateTime),

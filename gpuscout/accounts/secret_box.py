@@ -15,13 +15,15 @@ import binascii
 import hashlib
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 from cryptography.exceptions import InvalidTag
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from pydantic import SecretStr
+
+from storage.secrets import Sealed
 
 _VERSION: Final = "gpuscout:v1"
 _NONCE: Final = 12
@@ -30,25 +32,6 @@ KEY_BYTES: Final = 32
 
 class CannotOpen(Exception):
     """A secret that does not open: it belongs to somebody else, was damaged, or its key left the ring."""
-
-
-@dataclass(frozen=True, slots=True)
-class Sealed:
-    """A secret as it is stored.
-
-    Attributes:
-        id: names the row; part of the seal.
-        owner: whose it is, such as ``member:1``; part of the seal.
-        purpose: what it is for, such as ``webhook.signing``; part of the seal.
-        key_id: the key of the ring that wraps the data key.
-    """
-
-    id: str
-    owner: str
-    purpose: str
-    key_id: str
-    wrapped_key: str
-    box: str
 
 
 class SecretBox:
