@@ -53,5 +53,6 @@ digest_sent = Table(
     Column("notification_id", String(24), nullable=False),
     Column("missed", Integer, nullable=False),  # earlier slots that this one stands for
     Column("net_day", Float),  # the portfolio's expected USD a day that was shown
+    Column("gpus", Integer),  # and its GPUs
     PrimaryKeyConstraint("subscription_id", "slot_at"),
 )

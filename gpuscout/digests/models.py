@@ -7,6 +7,7 @@ from typing import Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
+from gpuscout.alerts.messages import AlertItem
 from gpuscout.digests.schedule import Cadence
 
 KIND = "digest"
@@ -40,6 +41,7 @@ class PortfolioPart(_Part):
     market_net_day: float
     then_day: float | None = None
     then_at: AwareDatetime | None = None
+    then_gpus: int | None = None
     lines: tuple[HoldingLine, ...] = ()
     """The largest by net income, at most five."""
 
@@ -60,11 +62,11 @@ class MoverLine(_Part):
 
 
 class AlertLine(_Part):
-    """One alert that fired. ``held`` means that it was kept for this digest and told nowhere else."""
+    """One alert that fired."""
 
-    title: str
-    at: AwareDatetime
-    held: bool = False
+    item: AlertItem
+    gpu_name: str | None = None
+    platform_name: str | None = None
 
 
 class ChartPart(_Part):
@@ -136,7 +138,8 @@ def merged(contents: Sequence[DigestContent]) -> DigestContent:
     alerts = [line for content in reversed(contents) for line in content.alerts]
     portfolio = last.portfolio
     if portfolio is not None and first.portfolio is not None:
-        then = {"then_day": first.portfolio.then_day, "then_at": first.portfolio.then_at}
+        oldest = first.portfolio
+        then = {"then_day": oldest.then_day, "then_at": oldest.then_at, "then_gpus": oldest.then_gpus}
         portfolio = portfolio.model_copy(update=then)
     return last.model_copy(
         update={

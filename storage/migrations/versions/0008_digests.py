@@ -56,6 +56,7 @@ def upgrade() -> None:
         sa.Column("notification_id", sa.String(24), nullable=False),
         sa.Column("missed", sa.Integer(), nullable=False),
         sa.Column("net_day", sa.Float()),
+        sa.Column("gpus", sa.Integer()),
         sa.PrimaryKeyConstraint("subscription_id", "slot_at", name="pk_digest_sent"),
         sa.ForeignKeyConstraint(
             ["subscription_id"],
