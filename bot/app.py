@@ -30,6 +30,7 @@ from bot.parts import (
     open_parts,
     utc_now,
 )
+from bot.portfolio_role import make_portfolios, portfolio_handlers, portfolio_schedule
 from bot.scheduler import Scheduler
 from bot.vitals import Vitals
 from bot.worker import Handler, Worker
@@ -64,6 +65,7 @@ if TYPE_CHECKING:
     from gpuscout.delivery.channels import DiscordSender
     from gpuscout.delivery.discord_channel import ChannelPosts
     from gpuscout.delivery.ports import DirectMessages
+    from gpuscout.portfolio.portfolios import Portfolios
 
 log = structlog.get_logger(__name__)
 
@@ -228,6 +230,7 @@ class App:
         if "worker" in self.roles:
             handlers |= delivery_handlers(self.parts, self._direct_messages)
             handlers |= feed_handlers(self.parts, self.market, self.charts, self._channel_posts, self._wake)
+            handlers |= portfolio_handlers(self.parts, self._portfolios)
             handlers |= purge_handlers(self.parts)
         if self.settings.embedded:
             # No other process can hold a job: what runs in the table died with the last one.
@@ -254,7 +257,12 @@ class App:
                 trends_every=timedelta(seconds=self.settings.trend_interval_seconds),
                 shared=not self.settings.embedded,
                 on_job=self.worker.wake,
-                also={**feed_schedule(self.parts), **machines_schedule(self.parts), **notify_schedule()},
+                also={
+                    **feed_schedule(self.parts),
+                    **machines_schedule(self.parts),
+                    **notify_schedule(),
+                    **portfolio_schedule(),
+                },
                 clock=self.parts.clock,
             )
             await self.scheduler.start()
@@ -278,6 +286,9 @@ class App:
     def _wake_sender(self) -> None:
         if self.sender is not None:
             self.sender.wake()
+
+    def _portfolios(self) -> Portfolios:
+        return make_portfolios(self.parts, self.market, make_members(self.parts, self.hasher, self.usage_store))
 
     def _wake(self) -> None:
         if self.worker is not None:
@@ -399,20 +410,23 @@ async def make_bot(
     # GPUScout does not speak: the library's advice to install voice packages would only alarm the operator.
     discord.VoiceClient.warn_nacl = discord.VoiceClient.warn_dave = False
 
+    market = market or make_reader(parts)
+    members = make_members(parts, hasher, uses)
     services = Services(
         settings=parts.settings,
-        market=market or make_reader(parts),
+        market=market,
         gpus=parts.gpus,
         platforms=parts.platforms,
         charts=charts,
         usage=usage or NoUsage(),
         blocklist=StateBlocklist(parts.state),
         guilds=GuildStore(parts.db),
-        members=make_members(parts, hasher, uses),
+        members=members,
         servers=Servers(ServerStore(parts.db), clock=parts.clock),
         choices=DeliveryChoices(DeliveryChoiceStore(parts.db), clock=parts.clock),
         plans=default_plans(),
         tiers=EveryoneFree(),
+        portfolios=make_portfolios(parts, market, members),
         state=parts.state,
         operations=ProcessOperations(parts),
         clock=parts.clock,

@@ -18,6 +18,7 @@ from gpuscout.accounts.servers import Servers
 from gpuscout.charts.model import ChartSpec
 from gpuscout.market.ports import Market
 from gpuscout.plans.tiers import Plans, TierOf
+from gpuscout.portfolio.ports import PortfolioPort
 from gpuscout.telemetry.usage import UsageRecorder
 
 
@@ -113,6 +114,7 @@ class Services:
         choices: Where and when members want to hear.
         plans: What each plan allows.
         tiers: Which plan a member is on.
+        portfolios: What members hold, what it is worth, and advice.
         state: Small persistent state (command hash and ids).
         operations: Jobs and database, for ``/status``.
         clock: Current time, aware UTC.
@@ -133,6 +135,7 @@ class Services:
     choices: DeliveryChoices
     plans: Plans
     tiers: TierOf
+    portfolios: PortfolioPort
     state: StateStore
     operations: Operations
     clock: Callable[[], datetime]

@@ -100,6 +100,14 @@ class PricePoint(NamedTuple):
     rented: int
 
 
+class MachineAsk(NamedTuple):
+    """One listed machine: what it asks (USD per GPU-hour), its GPUs, and how many are rented."""
+
+    price: float
+    gpus: int
+    rented: int
+
+
 class ReliabilityBand(NamedTuple):
     """GPUs on machines of a reliability from *low* (included) to *high* (excluded, but for the last band)."""
 
@@ -226,6 +234,17 @@ class MachineStore:
             .order_by(c.price)
         )
         return [PricePoint._make(row) for row in await self._all(query)]
+
+    async def asks(self, since: int, which: MachineFilter, limit: int = 20_000) -> list[MachineAsk]:
+        """Listed machines with a price, cheapest first: what :meth:`prices` adds up, machine by machine."""
+        c = t.machine.c
+        query = (
+            select(c.price, c.num_gpus, c.num_rented)
+            .where(c.last_seen >= since, c.price > 0, *which.conditions())
+            .order_by(c.price, c.num_gpus, c.num_rented)
+            .limit(limit)
+        )
+        return [MachineAsk._make(row) for row in await self._all(query)]
 
     async def reliability(self, since: int, which: MachineFilter = ANY_MACHINE) -> list[ReliabilityBand]:
         """Listed machines by reliability, least reliable first; those whose reliability is unknown are left out."""

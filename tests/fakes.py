@@ -18,9 +18,11 @@ from gpuscout.accounts.servers import Servers
 from gpuscout.charts.model import ChartSpec
 from gpuscout.charts.pool import ChartImage, ChartUnavailable
 from gpuscout.plans.tiers import default_plans
+from gpuscout.portfolio.portfolios import Portfolios
 from tests.fake_accounts import FakeMemberRows, FakeServerRows
 from tests.fake_choices import FakeChoiceRows, FakeTiers
 from tests.fake_market import INTERVAL, NAMES, NOW, SEEN, FakeMarket, quote, side
+from tests.fake_portfolio import FakeHoldingRows, FakeMachineRows
 
 __all__ = ["INTERVAL", "NAMES", "NOW", "SEEN", "FakeMarket", "World", "quote", "side"]
 
@@ -145,10 +147,13 @@ class World:
     server_rows: FakeServerRows = field(default_factory=FakeServerRows)
     choice_rows: FakeChoiceRows = field(default_factory=FakeChoiceRows)
     tiers: FakeTiers = field(default_factory=FakeTiers)
+    holding_rows: FakeHoldingRows = field(default_factory=FakeHoldingRows)
+    machine_rows: FakeMachineRows = field(default_factory=FakeMachineRows)
     state: FakeState = field(default_factory=FakeState)
     operations: FakeOperations = field(default_factory=FakeOperations)
 
     def services(self, *, charts: bool = True, settings: Settings | None = None) -> Services:
+        members = Members(self.member_rows, CURRENCIES, member_hash=str, clock=self.market.time)
         return Services(
             settings=settings or Settings(_env_file=None, public_url="https://gpuscout.example"),
             market=self.market,
@@ -158,14 +163,30 @@ class World:
             usage=self.usage,
             blocklist=self.blocklist,
             guilds=self.guilds,
-            members=Members(self.member_rows, CURRENCIES, member_hash=str, clock=self.market.time),
+            members=members,
             servers=Servers(self.server_rows, clock=self.market.time),
             choices=DeliveryChoices(self.choice_rows, clock=self.market.time),
             plans=default_plans(),
             tiers=self.tiers,
+            portfolios=self.portfolios(members),
             state=self.state,
             operations=self.operations,
             clock=self.market.time,
             started_at=NOW - timedelta(days=3, hours=4),
             version="0.1.0",
+        )
+
+    def portfolios(self, members: Members | None = None) -> Portfolios:
+        """The real portfolios over the fakes' rows."""
+        return Portfolios(
+            self.holding_rows,
+            self.machine_rows,
+            self.market,
+            members or Members(self.member_rows, CURRENCIES, member_hash=str, clock=self.market.time),
+            GpuCatalogue.load(),
+            PlatformCatalogue.load(),
+            default_plans(),
+            self.tiers,
+            lists={"vast": "500.farm"},
+            clock=self.market.time,
         )

@@ -1,0 +1,142 @@
+"""Comparable machines behind a holding: read from the newest list of machines, fitted once, remembered."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+from config.catalogue import GpuCatalogue
+from gpuscout.market.machines import segment_filter
+from gpuscout.market.models import GLOBAL, STALE_LIMIT, Tier
+from gpuscout.portfolio.advice_models import TooLittle
+from gpuscout.portfolio.models import Basis, HoldingDraft, Input
+from gpuscout.portfolio.ports import MachineRows
+from gpuscout.portfolio.rentfit import Ask, RentFit, fit_rents
+
+MIN_MACHINES: Final = 20
+"""Comparable machines below which nothing is said about prices."""
+MIN_PRICES: Final = 5
+"""Different prices among them."""
+MIN_SIDE: Final = 10
+"""GPUs that must be rented, and that must be idle: with (nearly) all on one side nothing can be compared."""
+_REMEMBERED: Final = 128
+
+
+@dataclass(frozen=True, slots=True)
+class Comparable:
+    """Listed machines of one model, platform, verification, segment and region, with the fit over them.
+
+    ``lacking`` says what is missing for a judgement; ``fit`` may be there all the same, for a picture.
+    """
+
+    platform: str
+    gpu: str
+    region: str
+    verification: str
+    segment: str
+    machines: int
+    gpus: int
+    rented: int
+    as_of: datetime
+    source: str
+    fit: RentFit | None
+    lacking: TooLittle | None
+
+
+class RentEvidence:
+    """Finds comparable machines.
+
+    Args:
+        lists: platforms whose machines are listed one by one, and the source that lists them.
+    """
+
+    def __init__(self, machines: MachineRows, gpus: GpuCatalogue, lists: Mapping[str, str]) -> None:
+        self._machines = machines
+        self._gpus = gpus
+        self.lists = dict(lists)
+        self._known: OrderedDict[tuple[int, str, str, str, str, str], Comparable] = OrderedDict()
+
+    async def listed_since(self, platform: str) -> int | None:
+        """Time of the newest list of a platform (epoch seconds)."""
+        source = self.lists.get(platform)
+        return None if source is None else await self._machines.listed_since(source)
+
+    async def find(self, draft: HoldingDraft, platform: str, now: datetime) -> Comparable | None:
+        """Machines like those of a holding, of the same series and segment, or None without a (fresh) list.
+
+        A holding's country counts where enough machines stand in it; else they are the world's. Only on-demand prices
+        are listed, so a holding of another tier has no comparison.
+        """
+        since = await self.listed_since(platform)
+        if since is None or draft.tier != Tier.ON_DEMAND.value:
+            return None
+        if now - datetime.fromtimestamp(since, UTC) > STALE_LIMIT:
+            return None
+        if draft.region != GLOBAL and draft.machine_id is None:
+            near = await self._get(since, platform, draft, draft.region)
+            if near.lacking is None:
+                return near
+        return await self._get(since, platform, draft, GLOBAL)
+
+    async def rent_share(self, draft: HoldingDraft, basis: Basis, price: float, now: datetime) -> Input | None:
+        """The share that is rented at a price; None without enough evidence, or beyond the prices that are asked."""
+        found = await self.find(draft, basis.key.platform, now)
+        if found is None or found.fit is None or found.lacking is not None or not found.fit.spans(price):
+            return None
+        return Input(
+            "share rented of comparable machines at this price",
+            found.fit.share_at(price),
+            "share",
+            found.source,
+            found.as_of,
+        )
+
+    async def _get(self, since: int, platform: str, draft: HoldingDraft, region: str) -> Comparable:
+        key = (since, platform, draft.gpu, draft.verification, draft.segment, region)
+        known = self._known.get(key)
+        if known is not None:
+            self._known.move_to_end(key)
+            return known
+        which = segment_filter(
+            self._gpus,
+            draft.gpu,
+            platform=platform,
+            segment=draft.segment,
+            verification=draft.verification,
+            region=None if region == GLOBAL else region,
+        )
+        asks = [Ask(*row) for row in await self._machines.asks(since, which)]
+        fit = await asyncio.to_thread(fit_rents, asks)
+        found = Comparable(
+            platform=platform,
+            gpu=draft.gpu,
+            region=region,
+            verification=draft.verification,
+            segment=draft.segment,
+            machines=len(asks),
+            gpus=sum(ask.gpus for ask in asks),
+            rented=sum(ask.rented for ask in asks),
+            as_of=datetime.fromtimestamp(since, UTC),
+            source=self.lists[platform],
+            fit=fit,
+            lacking=_lacking(asks),
+        )
+        self._known[key] = found
+        while len(self._known) > _REMEMBERED:
+            self._known.popitem(last=False)
+        return found
+
+
+def _lacking(asks: list[Ask]) -> TooLittle | None:
+    if len(asks) < MIN_MACHINES:
+        return "few_machines"
+    if len({ask.price for ask in asks}) < MIN_PRICES:
+        return "few_prices"
+    rented = sum(ask.rented for ask in asks)
+    if min(rented, sum(ask.gpus for ask in asks) - rented) < MIN_SIDE:
+        return "one_sided"
+    return None
