@@ -89,7 +89,7 @@ def _sections(content: DigestContent, t: Text) -> list[str]:
         found.append(f"**{t('Rented most')}**\n{_table(content.busiest, t)}")
     if content.alerts_total:
         lines = [f"**{says.alerts_heading(content, t)}**"]
-        lines += [f"- {says.alert_line(line, _title120, relative, t)}" for line in content.alerts]
+        lines += [f"- {says.alert_line(line, relative, t)}" for line in content.alerts]
         if rest := says.more_alerts(content, t):
             lines.append(f"-# {rest}")
         found.append("\n".join(lines))
@@ -98,10 +98,6 @@ def _sections(content: DigestContent, t: Text) -> list[str]:
 
 def _name60(text: str) -> str:
     return plain(text, 60)
-
-
-def _title120(text: str) -> str:
-    return plain(text, 120)
 
 
 def _table(lines: Sequence[MoverLine], t: Text) -> str:

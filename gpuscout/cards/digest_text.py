@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from config.i18n import Text
 from gpuscout.accounts.timezones import zone_of
-from gpuscout.alerts.messages import Metric
 from gpuscout.cards import price_text as words
+from gpuscout.cards.alert_text import Names, rule_text, value_text
+from gpuscout.cards.kit import plain
 from gpuscout.digests.models import AlertLine, DigestContent, HoldingLine, MoverLine, PortfolioPart
 from gpuscout.portfolio.models import DAYS_A_MONTH
 
 Show = Callable[[str], str]
 When = Callable[[datetime], str]
 """Makes a time readable: Discord's own mark on cards, words in mails."""
+_ESCAPED = re.compile(r"\\([\\*_~|`#>\[\]<])")
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,55 +108,26 @@ def holding_line(line: HoldingLine, show: Show, t: Text) -> str:
     return f"{said} · {standing}" if standing else said
 
 
-def alert_line(line: AlertLine, show: Show, when: When, t: Text) -> str:
-    """One alert: what it is about, the value that fired, and when."""
-    return f"{show(_subject(line, t))}: {_value(line, t)} · {when(line.item.at)}"
-
-
-def _subject(line: AlertLine, t: Text) -> str:
+def alert_line(line: AlertLine, when: When, t: Text) -> str:
+    """One alert: its rule, the value that fired, and when. Names in it are escaped."""
     item = line.item
-    if item.machine_id is not None:
-        return t("Machine {id}", id=item.machine_id)
-    if line.gpu_name is not None:
-        return line.gpu_name if line.platform_name is None else f"{line.gpu_name} · {line.platform_name}"
-    if item.kind == "fleet":
-        return t("Your fleet")
-    return line.platform_name or t("Market")
-
-
-def _value(line: AlertLine, t: Text) -> str:
-    """The figure with its direction; the happening alone where there is no figure."""
-    item = line.item
-    if item.happened == "new" and item.models:
-        return t("new: {models}", models=", ".join(item.models[:3]))
-    if item.after is None or item.metric is None:
-        return {"gone": t("gone from the market"), "new": t("new")}.get(item.happened, t("fired"))
-    arrow = {"up": "▲ ", "above": "▲ ", "down": "▼ ", "below": "▼ "}.get(item.happened, "")
-    return arrow + _metric(item.metric, item.after, t)
-
-
-def _metric(metric: Metric, value: float, t: Text) -> str:
-    if metric in ("price", "rented_price", "available_price", "p10", "p90", "low", "high"):
-        return t.money(value, per="h")
-    if metric.endswith("_percent"):
-        return t.percent(value / 100, digits=1, signed=True).replace("-", "−")
-    if metric.endswith("_usd"):
-        return t.money(value, per="h").replace("-", "−")
-    if metric in ("utilization", "m_reliability"):
-        return t.percent(value, digits=1)
-    if metric == "fleet_net":
-        return per_day(value, t)
-    if metric == "m_idle_hours":
-        return t("idle for {span}", span=t.duration(timedelta(hours=value)))
-    if metric == "m_days_left":
-        return t("ends in {span}", span=t.duration(timedelta(days=value)))
-    if metric == "demand":
-        return t("demand {score} of 100", score=t.number(round(value)))
-    if metric == "available":
-        return t("{count} available", count=t.number(round(value)))
-    return {"m_rented": t("rented") if value else t("freed"), "m_missed": t("gone from the market")}.get(
-        metric, t.number(value)
+    names = Names(
+        gpu=lambda slug: (line.gpu_name or slug) if slug == item.gpu else slug,
+        platform=lambda slug: (line.platform_name or slug) if slug == item.platform else slug,
     )
+    said = rule_text(item.when, names, t)
+    if item.after is not None and item.metric is not None:
+        # What a rule over a portfolio or a watchlist fired for is not in its own words.
+        about = f"{plain(line.gpu_name, 60)} " if line.gpu_name and plain(line.gpu_name, 60) not in said else ""
+        said += f" → {about}{value_text(item.metric, item.after, t)}"
+    elif item.models:
+        said += " → " + ", ".join(plain(model, 40) for model in item.models[:3])
+    return f"{said} · {when(item.at)}"
+
+
+def unescaped(text: str) -> str:
+    """The opposite of :func:`gpuscout.cards.kit.plain`, for what is no markup."""
+    return _ESCAPED.sub(r"\1", text).replace("\u200b", "")
 
 
 def alerts_heading(content: DigestContent, t: Text) -> str:
@@ -254,7 +228,7 @@ def digest_report(content: DigestContent, t: Text) -> Report:
         sections.append((t("Rented most"), tuple(mover_text(line, same, t) for line in content.busiest)))
     if content.alerts_total:
         rest = more_alerts(content, t)
-        rows = tuple(alert_line(line, same, when, t) for line in content.alerts) + ((rest,) if rest else ())
+        rows = tuple(unescaped(alert_line(line, when, t)) for line in content.alerts) + ((rest,) if rest else ())
         sections.append((alerts_heading(content, t), rows))
     small = small_print(content, t)
     if content.sources and content.as_of is not None:

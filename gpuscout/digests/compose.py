@@ -102,6 +102,7 @@ class DigestComposer:
         portfolio = await self._portfolio(wanted, content.since, holdings) if holdings is not None else None
         return content.model_copy(
             update={
+                "locale": (await self._members.get(member_id)).locale or wanted.locale,
                 "portfolio": portfolio,
                 "movers": tuple(movers),
                 "follows": holdings is not None or bool(watched),
@@ -130,7 +131,13 @@ class DigestComposer:
         if chart is None and lead is not None:
             chart = await self._price_chart(lead.gpu, lead.platform, wanted.rhythm)
         return content.model_copy(
-            update={"audience": "server", "movers": tuple(movers), "busiest": tuple(busiest), "chart": chart}
+            update={
+                "audience": "server",
+                "locale": settings.locale or wanted.locale,
+                "movers": tuple(movers),
+                "busiest": tuple(busiest),
+                "chart": chart,
+            }
         )
 
     # --- the parts ---
