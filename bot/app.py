@@ -269,7 +269,7 @@ class App:
             self._later("scheduler", self.scheduler.stop)
 
     def _start_sender(self) -> None:
-        """Notifications have a worker of their own: many wait for Discord at a time, and nothing else waits for them."""
+        """A worker of its own for notifications: many wait for Discord at a time, and nothing else waits for them."""
         members = make_members(self.parts, self.hasher, self.usage_store)
         handlers = notify_handlers(self.parts, members, self._notifications, metrics=self.metrics)
         self.sender = Worker(

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any, Final, Protocol
 
 import structlog
@@ -200,11 +200,8 @@ class Notifier:
         return "later"
 
     async def _render(self, told: Notification, letter: Letter, hold: Hold) -> Message | None:
-        renderer = self._renderers.get(told.kind)
         try:
-            if renderer is None:
-                raise LookupError(f"nothing renders notifications of the kind {told.kind}")
-            return await renderer(told, letter)
+            return await self._renderers[told.kind](told, letter)
         except Exception:
             if hold.attempts < PLAIN_AFTER:
                 raise

@@ -176,7 +176,8 @@ class ControlApi:
         """Break things on purpose.
 
         ``rate_limit`` {route, times, retry_after, global} and ``status`` {route, times, code,
-        error_code} replace answers (an object or a list of them); ``latency_ms`` and
+        error_code} replace answers, ``lose_answer`` {route, times} serves the request and closes the
+        connection instead of answering (an object or a list of them); ``latency_ms`` and
         ``age_interactions_ms`` stand until set to 0; ``clock_skew_s`` moves Discord's clock;
         ``drop_gateway`` closes the sockets (4000), ``reconnect`` sends op 7,
         ``invalidate_session`` sends op 9, ``refuse_gateway`` refuses new sockets;
@@ -186,7 +187,7 @@ class ControlApi:
         Raises:
             ClientRefusal: an unknown fault, or values that make no sense.
         """
-        known = {"rate_limit", "status", "latency_ms", "age_interactions_ms", "clock_skew_s",
+        known = {"rate_limit", "status", "lose_answer", "latency_ms", "age_interactions_ms", "clock_skew_s",
                  "drop_gateway", "reconnect", "invalidate_session", "refuse_gateway", "close_dms",
                  "open_dms", "expire_tokens", "clear"}  # fmt: skip
         if unknown := body.keys() - known:
@@ -255,7 +256,7 @@ def _names(values: Any) -> list[str]:
 
 def _route_faults(body: Json) -> list[RouteFault]:
     result = []
-    for key in ("rate_limit", "status"):
+    for key in ("rate_limit", "status", "lose_answer"):
         entries = body.get(key) or []
         for entry in entries if isinstance(entries, list) else [entries]:
             limited = key == "rate_limit"
@@ -263,10 +264,11 @@ def _route_faults(body: Json) -> list[RouteFault]:
                 RouteFault(
                     route=str(entry["route"]),
                     times=int(entry.get("times", 1)),
-                    status=429 if limited else int(entry["code"]),
+                    status=429 if limited else int(entry["code"]) if key == "status" else 0,
                     retry_after=float(entry.get("retry_after", 0.1)),
                     code=int(entry.get("error_code", 0)),
                     is_global=bool(entry.get("global", False)),
+                    lost=key == "lose_answer",
                 )
             )
     return result

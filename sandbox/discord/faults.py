@@ -18,6 +18,9 @@ class RouteFault:
 
     ``route`` matches when it equals, or is part of, ``"METHOD /route/{template}"`` or
     ``"METHOD /actual/path"``.
+
+    Attributes:
+        lost: the request is served as usual, but its answer never arrives: the connection is closed.
     """
 
     route: str
@@ -26,6 +29,7 @@ class RouteFault:
     retry_after: float = 0.1
     code: int = 0
     is_global: bool = False
+    lost: bool = False
 
     def matches(self, method: str, template: str, path: str) -> bool:
         """Whether the fault is for this request and not yet used up."""
@@ -64,6 +68,7 @@ class Record:
     files: list[str] = field(default_factory=list)
     status: int = 0
     schema_errors: list[Json] = field(default_factory=list)
+    lost: bool = False
 
     def to_json(self) -> Json:
         """The record as the control API shows it."""
@@ -75,6 +80,7 @@ class Record:
             "files": self.files,
             "status": self.status,
             "schema_errors": self.schema_errors,
+            "lost": self.lost,
         }
 
 

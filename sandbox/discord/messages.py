@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from sandbox.discord import compose, wire
@@ -16,6 +17,8 @@ from sandbox.discord.state import World
 Json = dict[str, Any]
 
 DEFAULT, REPLY, CHAT_INPUT_COMMAND, CONTEXT_MENU_COMMAND = 0, 19, 20, 23
+#: How long a repeat with the same enforced nonce gives the first message.
+NONCE_SECONDS = 180.0
 #: Files replaced by an edit, and files of command options, that can still be fetched.
 LOOSE_FILES = 64
 
@@ -192,7 +195,11 @@ class Messages:
         self.check_bot_may_send(channel, body, uploads)
         nonce = str(body["nonce"]) if body.get("nonce") is not None else None
         if nonce and body.get("enforce_nonce"):
-            for earlier in self._world.bucket(channel.id).values():
+            # Discord remembers nonces for "the past few minutes".
+            oldest = self._world.now() - NONCE_SECONDS
+            for earlier in reversed(self._world.bucket(channel.id).values()):
+                if _sent_at(earlier) < oldest:
+                    break
                 if earlier.nonce == nonce and earlier.author_id == self._world.bot.id:
                     return earlier
         message = self.blank(channel, self._world.bot.id)
@@ -244,3 +251,7 @@ class Messages:
         self._bus.publish("CHANNEL_CREATE", data, lambda uid: self._world.can_see(uid, channel))
         if channel.guild_id and self._world.in_guild(channel.guild_id, self._world.bot.id):
             self._sessions.dispatch("CHANNEL_CREATE", data, guild_id=channel.guild_id, intent=GUILDS)
+
+
+def _sent_at(message: Message) -> float:
+    return datetime.fromisoformat(message.data["timestamp"]).timestamp()

@@ -111,6 +111,8 @@ class RestApi:
             except ApiError as exc:
                 reply = Reply(exc.body(), exc.status)
             record.status = reply.status
+            if record.lost and request.transport is not None:
+                request.transport.abort()
             return _response(reply, headers)
 
         return web.route(method, API + path, handle)
@@ -142,7 +144,8 @@ class RestApi:
         if not public and request.headers.get("Authorization") != f"Bot {self._token}":
             raise ApiError(0)
         fault = self._faults.take(method, route, record.path)
-        if fault is not None:
+        record.lost = fault is not None and fault.lost
+        if fault is not None and not fault.lost:
             await request.read()
             return _broken(fault, headers)
         major = "/".join(request.match_info.get(name, "") for name in _MAJOR)

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+import aiohttp
 import discord
 import pytest
 
@@ -90,6 +91,26 @@ async def test_nonce_makes_sending_idempotent() -> None:
         third = await channel.send("alert", nonce="alert-2")
         assert first.id == second.id != third.id
         assert len(await stage.ann.messages(stage.channel)) == 2
+
+
+async def test_a_nonce_is_forgotten_after_some_minutes() -> None:
+    async with staged(sync=False) as stage:
+        channel = stage.bot.get_partial_messageable(stage.channel)
+        first = await channel.send("alert", nonce="alert-1")
+        await stage.sandbox.control.apply_faults({"clock_skew_s": 170})
+        assert (await channel.send("alert", nonce="alert-1")).id == first.id
+        await stage.sandbox.control.apply_faults({"clock_skew_s": 190})
+        assert (await channel.send("alert", nonce="alert-1")).id != first.id
+
+
+async def test_a_lost_answer_leaves_the_message() -> None:
+    async with staged(sync=False) as stage:
+        channel = stage.bot.get_partial_messageable(stage.channel)
+        await stage.sandbox.control.apply_faults({"lose_answer": {"route": "POST /channels/{channel_id}/messages"}})
+        with pytest.raises(aiohttp.ClientError):
+            await channel.send("alert", nonce="alert-1")
+        (kept,) = await stage.ann.messages(stage.channel)
+        assert int(kept["id"]) == (await channel.send("alert", nonce="alert-1")).id
 
 
 async def test_dms_and_who_does_not_take_them() -> None:
