@@ -16,9 +16,11 @@ class UpstreamError(Exception):
         reason: What happened, in words for the operator, without secrets.
         retriable: Whether the same call may succeed a moment later.
         retry_after: Seconds that the service asked to wait, when it did.
+        unsure: Whether the service may have done what it was asked to, although nothing says so.
     """
 
     retriable: bool = False
+    unsure: bool = False
 
     def __init__(self, service: str, reason: str, *, retry_after: float | None = None) -> None:
         super().__init__(f"{service}: {reason}")
@@ -31,6 +33,10 @@ class UpstreamUnavailable(UpstreamError):
     """The service did not answer, or answered that it cannot serve now."""
 
     retriable = True
+
+    def __init__(self, service: str, reason: str, *, retry_after: float | None = None, unsure: bool = False) -> None:
+        super().__init__(service, reason, retry_after=retry_after)
+        self.unsure = unsure
 
 
 class CircuitOpen(UpstreamUnavailable):

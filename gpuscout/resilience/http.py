@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Self
+from typing import Literal, Self
 
 import httpx
 import structlog
@@ -24,7 +24,7 @@ from gpuscout.resilience.errors import (
 )
 from gpuscout.resilience.health import HealthBoard
 from gpuscout.resilience.ratelimit import RequestQueue
-from gpuscout.resilience.retry import BACKGROUND, Clock, RetryPolicy, Sleep
+from gpuscout.resilience.retry import BACKGROUND, ONCE, Clock, RetryPolicy, Sleep
 from gpuscout.resilience.sender import MetricsHook, Params, Response, Sender, default_user_agent
 from gpuscout.resilience.spool import Spool
 
@@ -44,7 +44,7 @@ class _Mirror:
 
 @dataclass(slots=True)
 class _Call:
-    """One `get` over all of its tries."""
+    """One request over all of its tries."""
 
     path: str
     headers: dict[str, str]
@@ -52,6 +52,8 @@ class _Call:
     max_bytes: int
     ends: float | None
     spool: Spool | None = None
+    method: str = "GET"
+    content: bytes | None = None
     attempts: int = 0
     overdue: bool = False
     permits: dict[str, Permit] = field(default_factory=dict)
@@ -170,8 +172,6 @@ class ResilientClient:
             BadEncoding: The body cannot be unpacked.
             ValueError: The path is not acceptable.
         """
-        if not _PATH.fullmatch(path) or ".." in path:
-            raise ValueError("the path of a request must be absolute and plain")
         policy = retry or self._retry
         started = self._clock()
         call = _Call(
@@ -182,12 +182,55 @@ class ResilientClient:
             ends=None if policy.deadline is None else started + policy.deadline,
             spool=spool,
         )
+        return await self._run(call, policy)
+
+    async def send(
+        self,
+        method: Literal["POST", "PUT", "PATCH", "DELETE"],
+        path: str,
+        *,
+        content: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        max_bytes: int | None = None,
+        retry: RetryPolicy = ONCE,
+    ) -> Response:
+        """Ask for a change. It is tried once: whether it may be repeated is for the caller to know.
+
+        Args:
+            method: What is asked for.
+            path: As for `get`.
+            content: The request's body; its type goes into ``headers``.
+            headers: Added to the client's.
+            max_bytes: Largest unpacked body of the answer.
+            retry: Another policy, for a change that may be repeated safely.
+
+        Returns:
+            The answer; its status is 2xx.
+
+        Raises:
+            UpstreamUnavailable: It was not done; or, where ``unsure`` is true, it may have been.
+            BadStatus, ResponseTooLarge, BadEncoding, ValueError: As for `get`.
+        """
+        call = _Call(
+            path=path,
+            headers=dict(headers or {}),
+            params=None,
+            max_bytes=max_bytes or self._max_bytes,
+            ends=None if retry.deadline is None else self._clock() + retry.deadline,
+            method=method,
+            content=content,
+        )
+        return await self._run(call, retry)
+
+    async def _run(self, call: _Call, policy: RetryPolicy) -> Response:
+        if not _PATH.fullmatch(call.path) or ".." in call.path:
+            raise ValueError("the path of a request must be absolute and plain")
         try:
             response = await policy.run(
                 lambda: self._attempt(call), on_retry=self._log_retry, sleep=self._sleep, clock=self._clock
             )
         except DeadlineExceeded as error:
-            late = UpstreamUnavailable(self.service, str(error))
+            late = UpstreamUnavailable(self.service, str(error), unsure=True)
             self._note(late)
             raise late from error
         except UpstreamError as error:
@@ -231,7 +274,8 @@ class ResilientClient:
         """One request, within its part of the time that is left."""
         await self._sender.wait_for_turn(None if call.ends is None else self._share(call.ends, mirrors_left))
         try:
-            return await self._sender.get(
+            return await self._sender.request(
+                call.method,
                 mirror.base,
                 call.path,
                 headers=call.headers,
@@ -240,6 +284,7 @@ class ResilientClient:
                 max_bytes=call.max_bytes,
                 attempts=call.attempts,
                 spool=call.spool,
+                content=call.content,
             )
         except asyncio.CancelledError:
             # Whether the deadline or the caller ended it, the service was too slow for the deadline.

@@ -190,6 +190,10 @@ BACKGROUND = RetryPolicy()
 """For jobs that nobody waits for: five repetitions after 1, 2, 4, 8 and 16 seconds."""
 
 
+ONCE = RetryPolicy(retries=0)
+"""For changes that must not be repeated blindly: whoever asks for them decides when to try again."""
+
+
 def interactive(deadline: float) -> RetryPolicy:
     """For calls that a person waits for: two quick repetitions within ``deadline`` seconds."""
     return RetryPolicy(

@@ -27,6 +27,9 @@ from gpuscout.resilience.spool import Spool
 log = structlog.get_logger(__name__)
 
 _ERROR_BODY = 2048
+_UNSURE = frozenset({408, 500, 502, 504})
+"""Refusals after which something may have been done all the same: they come from the middle of the work, or from a
+proxy in front of it."""
 
 Params = Mapping[str, str | int | float | bool]
 
@@ -96,8 +99,9 @@ class Sender:
             self.measure("queue_full", 0.0)
             raise
 
-    async def get(
+    async def request(
         self,
+        method: str,
         base: str,
         path: str,
         *,
@@ -107,10 +111,12 @@ class Sender:
         max_bytes: int,
         attempts: int,
         spool: Spool | None = None,
+        content: bytes | None = None,
     ) -> Response:
         """Ask ``base + path`` once, within ``seconds`` from connecting to the last byte.
 
-        With a ``spool`` the body goes there, packed as it comes, and ``max_bytes`` counts packed bytes.
+        With a ``spool`` the body goes there, packed as it comes, and ``max_bytes`` counts packed bytes. ``content``
+        is the body of the request.
 
         Raises:
             UpstreamError: One of its kinds; never an error of httpx.
@@ -122,7 +128,7 @@ class Sender:
         try:
             async with (
                 limit,
-                self._client.stream("GET", base + path, params=params, headers=headers) as answer,
+                self._client.stream(method, base + path, params=params, headers=headers, content=content) as answer,
             ):
                 status = answer.status_code
                 if 200 <= status < 300 or status == 304:
@@ -136,7 +142,12 @@ class Sender:
                 outcome = _outcome_of(status)
                 if retriable_status(status):
                     wait = parse_retry_after(answer.headers.get("retry-after"))
-                    raise UpstreamUnavailable(self.service, f"answered with status {status}", retry_after=wait)
+                    raise UpstreamUnavailable(
+                        self.service,
+                        f"answered with status {status}",
+                        retry_after=wait,
+                        unsure=status in _UNSURE,
+                    )
                 raise BadStatus(self.service, status, await _beginning(answer))
         except ResponseTooLarge:
             outcome = "too_large"
@@ -146,13 +157,16 @@ class Sender:
             raise
         except (httpx.TimeoutException, TimeoutError) as error:
             outcome = "timeout"
-            raise UpstreamUnavailable(self.service, f"did not answer within {seconds:.3g} s") from error
+            unsent = isinstance(error, httpx.ConnectTimeout | httpx.PoolTimeout)
+            raise UpstreamUnavailable(
+                self.service, f"did not answer within {seconds:.3g} s", unsure=not unsent
+            ) from error
         except httpx.ConnectError as error:
             outcome = "connection"
             raise UpstreamUnavailable(self.service, "cannot be reached") from error
         except httpx.TransportError as error:
             outcome = "connection"
-            raise UpstreamUnavailable(self.service, "broke off the connection") from error
+            raise UpstreamUnavailable(self.service, "broke off the connection", unsure=True) from error
         except asyncio.CancelledError:
             outcome = "cancelled"
             raise
