@@ -1,7 +1,7 @@
 """Tables: alerts: rules, what they watch, and the ledger.
 
-State lives here only. An ``alert_key`` is a number that is watched, an ``alert_trigger`` a level of it that concerns one
-rule. What an update concerns is found by one range join of keys and triggers over ``ix_alert_trigger_range``; every
+State lives here only. An ``alert_key`` is a number that is watched, an ``alert_trigger`` a level of it that concerns
+one rule. What an update concerns is found by one range join of keys and triggers over ``ix_alert_trigger_range``; every
 trigger that is met is swapped or moved in the transaction that acts on it, so the same update finds it no second time.
 """
 
@@ -105,6 +105,7 @@ alert_trigger = Table(
     metadata,
     Column("id", BigIntId, primary_key=True, autoincrement=True),
     Column("rule_id", ForeignKey("alert_rule.id", ondelete="CASCADE"), nullable=False),
+    Column("receiver", BigInteger, nullable=False),  # the member; of a server's rule: the server's id, negative
     Column("key_id", ForeignKey("alert_key.id"), nullable=False),
     Column("direction", SmallInteger, nullable=False),  # 1: met at or above the level, -1: at or below
     Column("level", Float, nullable=False),

@@ -111,6 +111,7 @@ def upgrade() -> None:
         "alert_trigger",
         _id(),
         sa.Column("rule_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        _big("receiver", nullable=False),
         _integer("key_id", nullable=False),
         _small("direction"),
         _real("level", nullable=False),
