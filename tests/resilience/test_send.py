@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 
 import httpx
 import pytest
@@ -14,6 +14,18 @@ Answer = Callable[[httpx.Request], httpx.Response]
 
 def client(answer: Answer) -> ResilientClient:
     return ResilientClient("mail", ["https://mail.example"], transport=httpx.MockTransport(answer))
+
+
+async def _body(data: bytes) -> AsyncIterator[bytes]:
+    if data:
+        yield data
+
+
+def said(status: int, data: bytes = b"", **headers: str) -> httpx.Response:
+    """An answer that comes from the network, not from memory."""
+    return httpx.Response(
+        status, content=_body(data), headers={name.replace("_", "-"): v for name, v in headers.items()}
+    )
 
 
 def raising(error: Exception) -> Answer:
@@ -28,7 +40,7 @@ async def test_the_body_and_its_type_arrive() -> None:
 
     def answer(request: httpx.Request) -> httpx.Response:
         seen.append(request)
-        return httpx.Response(202, headers={"X-Message-Id": "m1"})
+        return said(202, x_message_id="m1")
 
     async with client(answer) as mail:
         response = await mail.send("POST", "/v3/send", content=b"{}", headers={"content-type": "application/json"})
@@ -41,7 +53,7 @@ async def test_a_change_is_tried_once_unless_the_caller_says_otherwise() -> None
 
     def answer(request: httpx.Request) -> httpx.Response:
         tries.append(request.method)
-        return httpx.Response(503 if len(tries) < 3 else 204)
+        return said(503 if len(tries) < 3 else 204)
 
     async with client(answer) as mail:
         with pytest.raises(UpstreamUnavailable):
@@ -58,10 +70,10 @@ async def test_a_change_is_tried_once_unless_the_caller_says_otherwise() -> None
         (raising(httpx.ConnectTimeout("no")), False),
         (raising(httpx.ReadTimeout("no")), True),
         (raising(httpx.RemoteProtocolError("no")), True),
-        (lambda _: httpx.Response(429, headers={"Retry-After": "7"}), False),
-        (lambda _: httpx.Response(503), False),
-        (lambda _: httpx.Response(500), True),
-        (lambda _: httpx.Response(504), True),
+        (lambda _: said(429, retry_after="7"), False),
+        (lambda _: said(503), False),
+        (lambda _: said(500), True),
+        (lambda _: said(504), True),
     ],
 )
 async def test_whether_it_may_have_been_done(answer: Answer, unsure: bool) -> None:
@@ -72,7 +84,7 @@ async def test_whether_it_may_have_been_done(answer: Answer, unsure: bool) -> No
 
 
 async def test_a_refusal_is_sure() -> None:
-    async with client(lambda _: httpx.Response(400, content=b'{"errors": []}')) as mail:
+    async with client(lambda _: said(400, b'{"errors": []}')) as mail:
         with pytest.raises(BadStatus) as caught:
             await mail.send("POST", "/v3/send", content=b"x")
     assert (caught.value.status, caught.value.unsure) == (400, False)
