@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import Row, and_, delete, func, or_, select, update
+from sqlalchemy import Row, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from storage.engine import Database
@@ -223,14 +223,6 @@ class DeliveryStore:
                 select(webhook_attempt).where(webhook_attempt.c.delivery_id == id).order_by(webhook_attempt.c.id)
             )
             return [_attempt(row) for row in rows]
-
-    async def forget(self, before: datetime, limit: int = 500) -> int:
-        """Erase some events from before *before*, with their deliveries and attempts, unless one still waits."""
-        waiting = select(_d.id).where(and_(_d.event_id == outgoing_event.c.id, _d.state == "waiting")).exists()
-        old = select(outgoing_event.c.id).where(outgoing_event.c.created_at < before, ~waiting).limit(limit)
-        async with self._db.write() as conn:
-            result = await conn.execute(delete(outgoing_event).where(outgoing_event.c.id.in_(old.scalar_subquery())))
-            return int(result.rowcount)
 
 
 def _delivery(row: Row[Any]) -> Delivery:

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from yarl import URL
 
 from gpuscout.accounts.secret_box import CannotOpen, SecretBox
-from gpuscout.delivery.ports import DeliveryFailed
+from gpuscout.delivery.notify import Hold
 from gpuscout.delivery.webhook_body import discord_body, event_data, json_body
 from gpuscout.delivery.webhook_send import Answer, WebhookSender
 from gpuscout.delivery.webhook_sign import signed_headers
@@ -21,7 +21,7 @@ from storage.engine import Database
 from storage.notifications import NotificationStore, Target
 from storage.webhooks import EndpointStore
 from storage.webhooks_deliveries import DeliveryStore
-from storage.webhooks_model import Attempt, Delivery, Endpoint, OffReason, StoredEvent
+from storage.webhooks_model import Attempt, Delivery, Endpoint, OffReason
 
 log = structlog.get_logger(__name__)
 
@@ -94,38 +94,33 @@ class WebhookDeliverer:
         self._clock = clock
         self._rng = rng or random.Random()
 
-    async def deliver(self, delivery_id: str, attempt: int, tries: int, finish: Finish) -> None:
-        """Try once.
+    async def deliver(self, delivery_id: str, hold: Hold) -> None:
+        """Try once; the outcome and what becomes of the job are one transaction.
 
         Args:
-            attempt: which try of the job it is, from 1.
-            tries: how many it has.
-            finish: ends the job in the transaction that holds the outcome.
-
-        Raises:
-            DeliveryFailed: the receiver did not take it, with the wait before the next try.
+            hold: the job.
         """
         loaded = await self._deliveries.load(delivery_id)
         if loaded is None:
             async with self._db.write() as conn:
-                await finish(conn)  # the endpoint was removed meanwhile
+                await hold.finish(conn)  # the endpoint was removed meanwhile
             return
         delivery, endpoint, event = loaded
         data = event_data(event, endpoint)
         if not endpoint.active or data is None:
             async with self._db.write() as conn:
                 await self._deliveries.settle(conn, delivery.id, "dropped")
-                await finish(conn)
+                await hold.finish(conn)
             return
         try:
             url, keys = await self._open(endpoint)
         except CannotOpen as error:
             # The operator's matter: a key left the ring. It may come back before the tries are used up.
             log.error("webhook_secret_closed", endpoint=endpoint.id, reason=str(error))
-            if attempt >= tries:
-                async with self._db.write() as conn:
+            async with self._db.write() as conn:
+                if await hold.again(conn, str(error), retry_after=self._wait(hold.attempts, None)) == "dead":
                     await self._deliveries.settle(conn, delivery.id, "failed")
-            raise DeliveryFailed(str(error), retry_after=self._wait(attempt, None)) from error
+            return
         now = self._clock()
         if endpoint.kind == "discord":
             body, headers = discord_body(event, data), {"Content-Type": "application/json"}
@@ -134,7 +129,7 @@ class WebhookDeliverer:
             body = json_body(event, data)
             headers = signed_headers(body, event=event.event, delivery_id=delivery.id, keys=keys, at=now)
         answer = await self._sender.post(url, body, headers)
-        await self._settle(delivery, endpoint, event, answer, now, attempt, tries, finish)
+        await self._settle(delivery, endpoint, answer, now, hold)
 
     async def _open(self, endpoint: Endpoint) -> tuple[URL, list[SecretStr]]:
         """Address and signing keys, opened just before use."""
@@ -157,21 +152,18 @@ class WebhookDeliverer:
         self,
         delivery: Delivery,
         endpoint: Endpoint,
-        event: StoredEvent,
         answer: Answer,
         at: datetime,
-        attempt: int,
-        tries: int,
-        finish: Finish,
+        hold: Hold,
     ) -> None:
-        """Write the outcome; raise when the job is to be tried again or buried."""
+        """Write the outcome: taken, to be tried again, given up, or the endpoint switched off."""
         # What stood at a private address is nobody's to read, should a peer ever have answered from there.
         shown = "" if answer.error == "refused" else answer.body
         tried = Attempt(at, answer.milliseconds, answer.status, answer.error, shown)
         if answer.good:
             async with self._db.write() as conn:
                 await self._deliveries.record(conn, delivery, tried, state="delivered", next_at=None)
-                await finish(conn)
+                await hold.finish(conn)
             return
         reason = _off_reason(endpoint, answer, at)
         if reason is not None:
@@ -179,16 +171,21 @@ class WebhookDeliverer:
                 await self._deliveries.record(conn, delivery, tried, state="failed", next_at=None)
                 if await self._endpoints.disable(conn, endpoint.id, reason):
                     await self._tell(conn, endpoint, reason, at)
-                await finish(conn)
+                await hold.finish(conn)
             log.info("webhook_off", endpoint=endpoint.id, reason=reason, status=answer.status)
             return
-        last = attempt >= tries
-        wait = None if last else self._wait(attempt, answer.retry_after)
-        due = None if wait is None else at + timedelta(seconds=wait)
+        wait = self._wait(hold.attempts, answer.retry_after)
+        said = f"webhook {endpoint.id}: {answer.error or f'status {answer.status}'}"
         async with self._db.write() as conn:
-            await self._deliveries.record(conn, delivery, tried, state="failed" if last else "waiting", next_at=due)
-        said = answer.error or f"status {answer.status}"
-        raise DeliveryFailed(f"webhook {endpoint.id} ({event.event}): {said}", retry_after=wait)
+            dead = await hold.again(conn, said, retry_after=wait) == "dead"
+            await self._deliveries.record(
+                conn,
+                delivery,
+                tried,
+                state="failed" if dead else "waiting",
+                next_at=None if dead else at + timedelta(seconds=wait),
+            )
+        log.info("webhook_failed", endpoint=endpoint.id, delivery=delivery.id, reason=said, given_up=dead)
 
     def _wait(self, attempt: int, asked: float | None) -> float:
         delay = DELAYS[min(attempt, len(DELAYS)) - 1]
