@@ -13,6 +13,7 @@ from gpuscout.accounts.servers import Servers
 from gpuscout.delivery.channels import MailSender, Renderer, Sender
 from gpuscout.delivery.notify import Notifier, NotifyMetrics, notification_of
 from gpuscout.delivery.notify_notice import NoticeRenderer, notice_renderer
+from gpuscout.delivery.notify_optin import DmOptIn
 from storage.attempts import DeliveryLedger
 from storage.delivery_choices import DeliveryChoiceStore
 from storage.job_model import Backoff, RetryStrategy
@@ -68,6 +69,12 @@ def notify_handlers(
         await notifier.deliver(notification_of(run.job.payload), run)
 
     return {NOTIFY_JOB: notify}
+
+
+def make_opt_in(parts: Parts, discord: Sender) -> DmOptIn:
+    """The first DM at opt-in, sent by the process that answers the member."""
+    choices = DeliveryChoices(DeliveryChoiceStore(parts.db), clock=parts.clock)
+    return DmOptIn(choices, discord, clock=parts.clock)
 
 
 def purge_handlers(parts: Parts) -> dict[str, Handler]:
