@@ -14,11 +14,19 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from bot.digests_role import digest_renderers, digests_handlers, digests_schedule, make_digests
 from bot.feed_role import FEED_BACKOFF, feed_handlers, feed_schedule
 from bot.handlers import delivery_handlers, market_handlers
 from bot.keys import derive, secret_ring
 from bot.machines_role import machines_handlers, machines_schedule, open_machines
-from bot.notify_role import NOTIFY_BACKOFF, SENDERS, notify_handlers, notify_schedule, purge_handlers
+from bot.notify_role import (
+    NOTIFY_BACKOFF,
+    SENDERS,
+    make_opt_in,
+    notify_handlers,
+    notify_schedule,
+    purge_handlers,
+)
 from bot.operations import ProcessOperations, StateBlocklist, database_ready, schema_ready
 from bot.parts import (
     MARKET_CHANNEL,
@@ -64,6 +72,7 @@ if TYPE_CHECKING:
     from bot.client import ScoutBot
     from gpuscout.delivery.channels import DiscordSender
     from gpuscout.delivery.discord_channel import ChannelPosts
+    from gpuscout.delivery.notify_optin import OptIn
     from gpuscout.delivery.ports import DirectMessages
     from gpuscout.portfolio.portfolios import Portfolios
 
@@ -231,6 +240,9 @@ class App:
             handlers |= delivery_handlers(self.parts, self._direct_messages)
             handlers |= feed_handlers(self.parts, self.market, self.charts, self._channel_posts, self._wake)
             handlers |= portfolio_handlers(self.parts, self._portfolios)
+            handlers |= digests_handlers(
+                self.parts, self.market, self._members(), self._portfolios(), self._wake_sender
+            )
             handlers |= purge_handlers(self.parts)
         if self.settings.embedded:
             # No other process can hold a job: what runs in the table died with the last one.
@@ -262,6 +274,7 @@ class App:
                     **machines_schedule(self.parts),
                     **notify_schedule(),
                     **portfolio_schedule(),
+                    **digests_schedule(),
                 },
                 clock=self.parts.clock,
             )
@@ -270,8 +283,13 @@ class App:
 
     def _start_sender(self) -> None:
         """A worker of its own for notifications: many wait for Discord at a time, and nothing else waits for them."""
-        members = make_members(self.parts, self.hasher, self.usage_store)
-        handlers = notify_handlers(self.parts, members, self._notifications, metrics=self.metrics)
+        handlers = notify_handlers(
+            self.parts,
+            self._members(),
+            self._notifications,
+            renderers=digest_renderers(self.charts),
+            metrics=self.metrics,
+        )
         self.sender = Worker(
             self.parts.db,
             self.parts.jobs,
@@ -287,8 +305,11 @@ class App:
         if self.sender is not None:
             self.sender.wake()
 
+    def _members(self) -> Members:
+        return make_members(self.parts, self.hasher, self.usage_store)
+
     def _portfolios(self) -> Portfolios:
-        return make_portfolios(self.parts, self.market, make_members(self.parts, self.hasher, self.usage_store))
+        return make_portfolios(self.parts, self.market, self._members())
 
     def _wake(self) -> None:
         if self.worker is not None:
@@ -342,6 +363,7 @@ class App:
             usage=self.usage,
             uses=self.usage_store,
             hasher=self.hasher,
+            opt_in=make_opt_in(self.parts, self._notifications),
         )
         bot = self.bot
         task = asyncio.create_task(stay_connected(bot, token.get_secret_value()), name="discord")
@@ -394,6 +416,7 @@ async def make_bot(
     usage: StoredUsage | None = None,
     uses: UsageStore | None = None,
     hasher: IdHasher | None = None,
+    opt_in: OptIn | None = None,
     sync: bool = True,
 ) -> ScoutBot:
     """The Discord client with its cogs; without *usage* (one-shot commands) nothing is recorded.
@@ -405,6 +428,7 @@ async def make_bot(
 
     from bot.client import ScoutBot
     from cogs.services import Services
+    from gpuscout.delivery.notify_optin import NoOptIn
     from gpuscout.telemetry.recorder import NoUsage
 
     # GPUScout does not speak: the library's advice to install voice packages would only alarm the operator.
@@ -412,6 +436,7 @@ async def make_bot(
 
     market = market or make_reader(parts)
     members = make_members(parts, hasher, uses)
+    portfolios = make_portfolios(parts, market, members)
     services = Services(
         settings=parts.settings,
         market=market,
@@ -426,7 +451,9 @@ async def make_bot(
         choices=DeliveryChoices(DeliveryChoiceStore(parts.db), clock=parts.clock),
         plans=default_plans(),
         tiers=EveryoneFree(),
-        portfolios=make_portfolios(parts, market, members),
+        portfolios=portfolios,
+        digests=make_digests(parts, market, members, portfolios),
+        opt_in=opt_in or NoOptIn(),
         state=parts.state,
         operations=ProcessOperations(parts),
         clock=parts.clock,

@@ -10,8 +10,11 @@ from bot.worker import Handler, JobRun
 from gpuscout.accounts.delivery_choices import DeliveryChoices
 from gpuscout.accounts.members import Members
 from gpuscout.accounts.servers import Servers
+from gpuscout.delivery.channels import Renderer
+from gpuscout.delivery.digest_message import Charts, digest_renderer
 from gpuscout.digests.compose import DigestComposer
 from gpuscout.digests.digests import Digests
+from gpuscout.digests.models import KIND
 from gpuscout.digests.planner import PLAN_JOB, DigestPlanner
 from gpuscout.digests.ports import Portfolios
 from gpuscout.market.ports import Market
@@ -55,19 +58,19 @@ def make_digests(parts: Parts, market: Market, members: Members, portfolios: Por
     )
 
 
+def digest_renderers(charts: Charts | None) -> dict[str, Renderer]:
+    """What draws them for delivery."""
+    return {KIND: digest_renderer(charts)}
+
+
 def digests_handlers(
-    parts: Parts,
-    market: Market,
-    make: Callable[[], tuple[Members, Portfolios | None]],
-    wake: Callable[[], None],
+    parts: Parts, market: Market, members: Members, portfolios: Portfolios | None, wake: Callable[[], None]
 ) -> dict[str, Handler]:
     """What the jobs do.
 
     Args:
-        make: the members and their portfolios.
         wake: called when digests were put on their way.
     """
-    members, portfolios = make()
     planner = DigestPlanner(
         parts.db,
         DigestStore(parts.db),

@@ -16,6 +16,8 @@ from gpuscout.accounts.delivery_choices import DeliveryChoices
 from gpuscout.accounts.members import Members
 from gpuscout.accounts.servers import Servers
 from gpuscout.charts.model import ChartSpec
+from gpuscout.delivery.notify_optin import OptIn
+from gpuscout.digests.digests import Digests
 from gpuscout.market.ports import Market
 from gpuscout.plans.tiers import Plans, TierOf
 from gpuscout.portfolio.ports import PortfolioPort
@@ -112,9 +114,11 @@ class Services:
         members: What members chose, and their watchlists.
         servers: What servers chose.
         choices: Where and when members want to hear.
+        digests: Subscriptions to digests.
         plans: What each plan allows.
         tiers: Which plan a member is on.
         portfolios: What members hold, what it is worth, and advice.
+        opt_in: The first DM, when a member asks to be told something.
         state: Small persistent state (command hash and ids).
         operations: Jobs and database, for ``/status``.
         clock: Current time, aware UTC.
@@ -133,9 +137,11 @@ class Services:
     members: Members
     servers: Servers
     choices: DeliveryChoices
+    digests: Digests
     plans: Plans
     tiers: TierOf
     portfolios: PortfolioPort
+    opt_in: OptIn
     state: StateStore
     operations: Operations
     clock: Callable[[], datetime]

@@ -10,6 +10,7 @@ from typing import Any
 from cogs.services import JobCounts, Services
 from config.catalogue import GpuCatalogue
 from config.currencies import Currencies, Rate
+from config.i18n import Text
 from config.platforms import PlatformCatalogue
 from config.settings import Settings
 from gpuscout.accounts.delivery_choices import DeliveryChoices
@@ -17,10 +18,14 @@ from gpuscout.accounts.members import Members
 from gpuscout.accounts.servers import Servers
 from gpuscout.charts.model import ChartSpec
 from gpuscout.charts.pool import ChartImage, ChartUnavailable
+from gpuscout.delivery.notify_optin import Reach
+from gpuscout.digests.compose import DigestComposer
+from gpuscout.digests.digests import Digests
 from gpuscout.plans.tiers import default_plans
 from gpuscout.portfolio.portfolios import Portfolios
 from tests.fake_accounts import FakeMemberRows, FakeServerRows
 from tests.fake_choices import FakeChoiceRows, FakeTiers
+from tests.fake_digests import FakeDigestRows
 from tests.fake_market import INTERVAL, NAMES, NOW, SEEN, FakeMarket, quote, side
 from tests.fake_portfolio import FakeHoldingRows, FakeMachineRows
 
@@ -123,6 +128,18 @@ class FakeState:
 
 
 @dataclass
+class FakeOptIn:
+    """DMs that work, unless a test says otherwise."""
+
+    reach: Reach = "works"
+    asked: list[int] = field(default_factory=list)
+
+    async def ask(self, member_id: int, t: Text) -> Reach:
+        self.asked.append(member_id)
+        return self.reach
+
+
+@dataclass
 class FakeOperations:
     counts: JobCounts = field(default_factory=lambda: JobCounts(ready=2, running=1, dead=0))
     latency: float | None = 1.8
@@ -147,10 +164,12 @@ class World:
     server_rows: FakeServerRows = field(default_factory=FakeServerRows)
     choice_rows: FakeChoiceRows = field(default_factory=FakeChoiceRows)
     tiers: FakeTiers = field(default_factory=FakeTiers)
+    digest_rows: FakeDigestRows = field(default_factory=FakeDigestRows)
     holding_rows: FakeHoldingRows = field(default_factory=FakeHoldingRows)
     machine_rows: FakeMachineRows = field(default_factory=FakeMachineRows)
     state: FakeState = field(default_factory=FakeState)
     operations: FakeOperations = field(default_factory=FakeOperations)
+    opt_in: FakeOptIn = field(default_factory=FakeOptIn)
 
     def services(self, *, charts: bool = True, settings: Settings | None = None) -> Services:
         members = Members(self.member_rows, CURRENCIES, member_hash=str, clock=self.market.time)
@@ -166,14 +185,31 @@ class World:
             members=members,
             servers=Servers(self.server_rows, clock=self.market.time),
             choices=DeliveryChoices(self.choice_rows, clock=self.market.time),
+            digests=self.digests(members),
             plans=default_plans(),
             tiers=self.tiers,
             portfolios=self.portfolios(members),
+            opt_in=self.opt_in,
             state=self.state,
             operations=self.operations,
             clock=self.market.time,
             started_at=NOW - timedelta(days=3, hours=4),
             version="0.1.0",
+        )
+
+    def digests(self, members: Members) -> Digests:
+        """The real digests over the fakes' rows."""
+        composer = DigestComposer(
+            self.market,
+            members,
+            self.digest_rows,
+            GpuCatalogue.load(),
+            PlatformCatalogue.load(),
+            self.portfolios(members),
+            clock=self.market.time,
+        )
+        return Digests(
+            self.digest_rows, composer, Servers(self.server_rows, clock=self.market.time), clock=self.market.time
         )
 
     def portfolios(self, members: Members | None = None) -> Portfolios:
