@@ -6,6 +6,8 @@ switches off only what needs it (:meth:`Settings.missing_for`).
 
 from __future__ import annotations
 
+import re
+from email.utils import parseaddr
 from functools import lru_cache
 from ipaddress import ip_network
 from pathlib import Path
@@ -26,6 +28,16 @@ def _split(value: object) -> object:
     if isinstance(value, str):
         return tuple(part.strip() for part in value.split(",") if part.strip())
     return value
+
+
+def _pairs(value: object) -> object:
+    """Turn ``"alerts=12, reports=13"`` into a dict; leaves what is no text as it is."""
+    if not isinstance(value, str):
+        return value
+    pairs = [part.partition("=") for part in value.split(",") if part.strip()]
+    if any(not mark or not name.strip() or not found.strip() for name, mark, found in pairs):
+        raise ValueError("must be a list such as name=value, name=value")
+    return {name.strip(): found.strip() for name, _, found in pairs}
 
 
 def _passwords(url: str) -> list[str]:
@@ -64,6 +76,8 @@ def _address(*schemes: str) -> AfterValidator:
 
 Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
 Ids = Annotated[tuple[int, ...], NoDecode, BeforeValidator(_split)]
+Pairs = Annotated[dict[str, str], NoDecode, BeforeValidator(_pairs)]
+Numbers = Annotated[dict[str, Annotated[int, Field(gt=0)]], NoDecode, BeforeValidator(_pairs)]
 HttpUrl = Annotated[str, _address("http", "https")]
 Mirrors = Annotated[tuple[HttpUrl, ...], NoDecode, BeforeValidator(_split), Field(min_length=1)]
 GatewayUrl = Annotated[str, _address("ws", "wss")]
@@ -129,6 +143,18 @@ class Settings(BaseSettings):
     web_trusted_proxies: Words = ("127.0.0.0/8", "::1/128")
     """Networks whose ``X-Forwarded-For`` is believed: the proxies in front of the web server."""
 
+    # E-mail
+    sendgrid_api_key: SecretStr | None = None
+    sendgrid_api_url: HttpUrl = "https://api.sendgrid.com"
+    sendgrid_webhook_public_key: str | None = Field(default=None, max_length=1000)
+    """Verification key of the signed event webhook, as SendGrid shows it (one line of base64)."""
+    sendgrid_templates: Pairs = {}
+    """Dynamic template of a kind of mail, or of one variant: ``welcome1=d-…, welcome1.b=d-…``. Others are our own."""
+    sendgrid_groups: Numbers = {}
+    """Unsubscribe group of a group of kinds: ``onboarding=1, reports=2, alerts=3``."""
+    mail_from: str | None = Field(default=None, max_length=200)
+    """Sender of all mail: ``GPUScout <alerts@example.com>`` or an address alone."""
+
     # Operation
     secret_key: SecretStr | None = None
     """Comma-separated ring, newest first; made and kept in ``data_dir`` on the embedded default."""
@@ -181,6 +207,13 @@ class Settings(BaseSettings):
             ip_network(network)
         return networks
 
+    @field_validator("mail_from")
+    @classmethod
+    def _one_sender(cls, sender: str | None) -> str | None:
+        if sender is not None and (not re.fullmatch(r"[^\s@<>]+@[^\s@<>]+\.[^\s@<>]+", parseaddr(sender)[1])):
+            raise ValueError("must be an address, or a name with one: GPUScout <alerts@example.com>")
+        return sender
+
     @model_validator(mode="after")
     def _shards_agree(self) -> Settings:
         if self.shard_ids and self.shard_count is None:
@@ -200,6 +233,11 @@ class Settings(BaseSettings):
     def embedded(self) -> bool:
         """True on the single-process default (SQLite)."""
         return self.database_url.startswith("sqlite")
+
+    @property
+    def sends_mail(self) -> bool:
+        """Whether e-mail can be sent at all."""
+        return self.sendgrid_api_key is not None and self.mail_from is not None
 
     @property
     def simulated(self) -> bool:
