@@ -13,7 +13,7 @@ from config.catalogue import GpuCatalogue
 from gpuscout.market.machines import segment_filter
 from gpuscout.market.models import GLOBAL, STALE_LIMIT, Tier
 from gpuscout.portfolio.advice_models import TooLittle
-from gpuscout.portfolio.models import Basis, HoldingDraft, Input
+from gpuscout.portfolio.models import HoldingDraft, Input
 from gpuscout.portfolio.ports import MachineRows
 from gpuscout.portfolio.rentfit import Ask, RentFit, fit_rents
 
@@ -82,18 +82,12 @@ class RentEvidence:
                 return near
         return await self._get(since, platform, draft, GLOBAL)
 
-    async def rent_share(self, draft: HoldingDraft, basis: Basis, price: float, now: datetime) -> Input | None:
-        """The share that is rented at a price; None without enough evidence, or beyond the prices that are asked."""
-        found = await self.find(draft, basis.key.platform, now)
-        if found is None or found.fit is None or found.lacking is not None or not found.fit.spans(price):
-            return None
-        return Input(
-            "share rented of comparable machines at this price",
-            found.fit.share_at(price),
-            "share",
-            found.source,
-            found.as_of,
-        )
+    async def rent_shares(
+        self, draft: HoldingDraft, platform: str, now: datetime, *prices: float | None
+    ) -> list[Input | None]:
+        """The share that is rented at each price; None without enough evidence, or beyond the prices that are asked."""
+        found = await self.find(draft, platform, now)
+        return [None if found is None or price is None else _share(found, price) for price in prices]
 
     async def _get(self, since: int, platform: str, draft: HoldingDraft, region: str) -> Comparable:
         key = (since, platform, draft.gpu, draft.verification, draft.segment, region)
@@ -129,6 +123,12 @@ class RentEvidence:
         while len(self._known) > _REMEMBERED:
             self._known.popitem(last=False)
         return found
+
+
+def _share(found: Comparable, price: float) -> Input | None:
+    if found.fit is None or found.lacking is not None or not found.fit.spans(price):
+        return None
+    return Input("rented share at this price", found.fit.share_at(price), "share", found.source, found.as_of)
 
 
 def _lacking(asks: list[Ask]) -> TooLittle | None:

@@ -22,12 +22,27 @@ Unit = Literal[
 ]
 
 
+INPUT_NAMES: Final = (
+    "asked price",
+    "market's median",
+    "market's utilization",
+    "rented share at this price",
+    "platform's fee",
+    "power draw of one GPU",
+    "board power of one GPU",
+    "electricity price",
+    "electricity price, mean of your week",
+    "GPUs",
+    "days in a mean month",
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Input:
     """One number that a figure was computed from.
 
-    ``name`` is a text of :mod:`gpuscout.portfolio.texts`; ``source`` is the slug of a price source, or one of
-    ``member`` (entered by the member), ``catalogue`` and ``assumption``. ``as_of`` is None for what does not age.
+    ``name`` is one of :data:`INPUT_NAMES`; ``source`` is the slug of a price source, or one of ``member`` (entered by
+    the member), ``catalogue`` and ``assumption``. ``as_of`` is None for what does not age.
     """
 
     name: str

@@ -246,11 +246,12 @@ class Portfolios:
 
     async def _value(self, holding: Holding, look: _Look) -> HoldingValuation:
         basis = find_basis(holding, holding.tier, look.quotes[holding.gpu], self._platforms)
-        share: Input | None = None
-        if isinstance(basis, Basis) and holding.asked_price is not None:
-            share = await self.evidence.rent_share(holding, basis, holding.asked_price, look.at)
+        shares: Sequence[Input | None] = (None, None)
+        if isinstance(basis, Basis):
+            prices = (holding.asked_price, basis.median)
+            shares = await self.evidence.rent_shares(holding, basis.key.platform, look.at, *prices)
         terms = self._terms(holding, basis, look)
-        return value_holding(holding, self.gpu_name(holding.gpu), basis, terms, lambda _basis, _price: share)
+        return value_holding(holding, self.gpu_name(holding.gpu), basis, terms, *shares)
 
     def _terms(self, draft: HoldingDraft | RoiQuestion, basis: object, look: _Look) -> Terms:
         platform = basis.key.platform if isinstance(basis, Basis) else draft.platform

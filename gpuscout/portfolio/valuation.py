@@ -29,9 +29,6 @@ from gpuscout.portfolio.models import (
 )
 from gpuscout.portfolio.tariffs import TariffPlan
 
-RentShare = Callable[[Basis, float], Input | None]
-"""The share of comparable GPUs that is rented at a price (USD per GPU-hour); None without enough evidence."""
-
 _MAX_PAYBACK_DAYS: Final = 365 * 100
 
 
@@ -147,9 +144,15 @@ def terms_of(
     return Terms(fee, power, Input("electricity price", DEFAULT_TARIFF, "USD/kWh", "assumption"))
 
 
-def earnings(price: Input, utilization: Input | None, quantity: int, terms: Terms) -> Earnings:
-    """Expected income at one price (``24 × GPUs × utilization × price``, less fee and electricity of rented hours)."""
-    gpus = Input("GPUs", float(quantity), "GPUs", "member")
+def earnings(
+    price: Input, utilization: Input | None, quantity: int, terms: Terms, counted_by: str = "member"
+) -> Earnings:
+    """Expected income at one price (``24 × GPUs × utilization × price``, less fee and electricity of rented hours).
+
+    Args:
+        counted_by: who says how many GPUs there are.
+    """
+    gpus = Input("GPUs", float(quantity), "GPUs", counted_by)
     use = utilization
     base = (gpus, *([use] if use is not None else ()), price)
     gross = None if use is None else HOURS_A_DAY * quantity * use.value * price.value
@@ -218,23 +221,29 @@ def position_of(asked: float, basis: Basis) -> Position | None:
 
 
 def value_holding(
-    holding: Holding, gpu_name: str, basis: Basis | Unvalued, terms: Terms, rent_share: RentShare
+    holding: Holding,
+    gpu_name: str,
+    basis: Basis | Unvalued,
+    terms: Terms,
+    at_asked: Input | None = None,
+    at_median: Input | None = None,
 ) -> HoldingValuation:
     """One holding, valued.
 
-    At the asked price the expected utilization is the share that is rented of comparable machines at that price, where
-    there is enough evidence, else the market's.
+    Args:
+        at_asked, at_median: the share that is rented of comparable machines at the asked price and at the median, where
+            there is enough evidence; else the market's utilization is expected.
     """
     if not isinstance(basis, Basis):
         return HoldingValuation(holding, gpu_name, None, None, None, None, None, basis)
     median, use = market_inputs(basis)
-    market = earnings(median, use, holding.quantity, terms)
+    counted_by = basis.source if holding.machine is not None else "member"
+    market = earnings(median, at_median or use, holding.quantity, terms, counted_by)
     asked, position = market, None
     if holding.asked_price is not None:
-        source = basis.source if holding.machine is not None else "member"
         seen = holding.machine.seen_at if holding.machine is not None else None
-        price = Input("asked price", holding.asked_price, "USD/GPU-hour", source, seen)
-        asked = earnings(price, rent_share(basis, holding.asked_price) or use, holding.quantity, terms)
+        price = Input("asked price", holding.asked_price, "USD/GPU-hour", counted_by, seen)
+        asked = earnings(price, at_asked or use, holding.quantity, terms, counted_by)
         position = position_of(holding.asked_price, basis)
     unvalued: Unvalued | None = None
     if asked.net_day.value is None:
