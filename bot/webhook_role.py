@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 
 from bot.keys import derive, secret_ring
@@ -100,10 +100,16 @@ class WebhookWork:
         )
         self._endpoints = endpoints
         self._clock = parts.clock
+        self.handlers: dict[str, Handler] = {
+            FANOUT_JOB: self._fan_out,
+            DELIVER_JOB: self._deliver,
+            MARKET_JOB: self._look_at_market,
+            ROTATIONS_JOB: self._end_rotations,
+        }
         self._worker = Worker(
             parts.db,
             parts.jobs,
-            {FANOUT_JOB: self._fan_out, DELIVER_JOB: self._deliver, **self._small()},
+            self.handlers,
             concurrency=SENDERS,
             clock=parts.clock,
         )
@@ -128,13 +134,9 @@ class WebhookWork:
     async def _deliver(self, run: JobRun) -> None:
         await self._deliverer.deliver(str(run.job.payload["delivery"]), run)
 
-    def _small(self) -> dict[str, Callable[[JobRun], Awaitable[None]]]:
-        async def market(_run: JobRun) -> None:
-            if await self._market.look():
-                self.wake()
+    async def _look_at_market(self, _run: JobRun) -> None:
+        if await self._market.look():
+            self.wake()
 
-        async def rotations(_run: JobRun) -> None:
-            await self._endpoints.end_rotations(self._clock())
-
-        handlers: dict[str, Handler] = {MARKET_JOB: market, ROTATIONS_JOB: rotations}
-        return handlers
+    async def _end_rotations(self, _run: JobRun) -> None:
+        await self._endpoints.end_rotations(self._clock())

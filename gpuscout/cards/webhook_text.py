@@ -40,16 +40,21 @@ def state_text(state: DeliveryState, t: Text) -> str:
     }[state]
 
 
-def off_page(shown: str, reason: OffReason, t: Text) -> Page:
-    """The notice that a webhook was switched off."""
+def off_page(shown: str | None, reason: OffReason, t: Text) -> Page:
+    """The notice that a webhook was switched off.
+
+    Args:
+        shown: which one; None where others read it too.
+    """
+    why = reason_text(reason, t)
+    if shown is None:
+        said = t("I no longer send events to one of your webhooks: {reason}.", reason=why)
+    else:
+        said = t("I no longer send events to **{webhook}**: {reason}.", webhook=plain(shown, 120), reason=why)
     return Page(
         t("A webhook is switched off"),
         [
-            t(
-                "I no longer send events to **{webhook}**: {reason}.",
-                webhook=plain(shown, 120),
-                reason=reason_text(reason, t),
-            ),
+            said,
             t("When it works again, switch it on in `/webhook list`; what was not delivered is in its log."),
         ],
         colour=WARNING,

@@ -12,6 +12,8 @@ from storage.webhooks_model import OffReason
 
 
 async def webhook_off(payload: Mapping[str, Any], letter: Letter) -> Message:
-    """The message for the member who made the webhook."""
+    """The message for the member who made the webhook. In a channel, others do not read whose server it is."""
     reason: OffReason = "gone" if payload.get("reason") == "gone" else "failing"
-    return Message(card=page_card(off_page(str(payload.get("shown", "")), reason, letter.t)))
+    shown = None if letter.via == "mention" else str(payload.get("shown", ""))
+    page = off_page(shown, reason, letter.t)
+    return Message(plain=page.title, card=page_card(page))
