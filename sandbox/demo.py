@@ -233,7 +233,7 @@ async def serve_demo(
         await discord.start(port=page_port)
         stack.push_async_callback(discord.stop)
         say("the little Discord is open")
-        vast = await stack.enter_async_context(VastStandIn(market, farm.publisher.clock))
+        vast = await stack.enter_async_context(VastStandIn(market, farm.publisher.clock, moves=farm.publisher.moved))
         settings = demo_settings(folder, farm.url, discord, web_port, vast.url)
         app = await stack.enter_async_context(build(settings, ALL_ROLES, version))
         if not await until(stop, seed_if_empty(app, market, say)):

@@ -112,6 +112,10 @@ class Publisher:
         self._nudges = (*(one for one in self._nudges if one.until > now and one.model != move.model), move)
         self._dirty = True
 
+    def moved(self, snapshot: Snapshot, wall: datetime | None = None) -> Snapshot:
+        """The market with the moves that last at *wall*; now by default."""
+        return nudged(snapshot, self._nudges, self.clock.wall_now() if wall is None else wall)
+
     def set_documents(self, documents: Recorded, *, restamp: bool = False) -> None:
         """Replaces the recorded answers; an empty mapping returns to the market."""
         self._recorded = dict(documents)
@@ -164,7 +168,7 @@ class Publisher:
     def _publish(self, wall: datetime, last: int, fault: Fault, recorded: Recorded, restamp: bool) -> Publication:
         simulated = self.clock.at(wall)
         timestamp = max(nanoseconds(wall if self._stamp == "wall" else simulated), last + 1)
-        snapshot = nudged(self.market.snapshot(simulated), self._nudges, wall)
+        snapshot = self.moved(self.market.snapshot(simulated), wall)
         made = {"v1": document_v1, "v2": document_v2}
         bodies: dict[Version, Body] = {}
         for version, path in PATHS.items():

@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from aiohttp import web
 
 from sandbox.farm.clock import SimClock
 from sandbox.farm.faults import HOSTILE_NAMES
-from sandbox.farm.market import Market, ModelSnapshot
+from sandbox.farm.market import Market, ModelSnapshot, Snapshot
 from sandbox.standin import StandIn
 
 PATH = "/api/v0/bundles/"
@@ -43,6 +43,7 @@ class VastStandIn(StandIn):
 
     Args:
         factor: what the prices are multiplied by; other than 1, the platform disagrees with the exporter.
+        moves: what :meth:`sandbox.farm.FarmServer.nudge` does to the exporter's market happens to this one too.
         rate_limited: refuse the eleventh request of a minute as the platform does.
     """
 
@@ -54,11 +55,13 @@ class VastStandIn(StandIn):
         clock: SimClock | None = None,
         *,
         factor: float = 1.0,
+        moves: Callable[[Snapshot], Snapshot] = lambda snapshot: snapshot,
         rate_limited: bool = False,
         port: int = 0,
     ) -> None:
         super().__init__(port=port)
         self.factor = factor
+        self._moves = moves
         self.rate_limited = rate_limited
         self._market = market
         self._clock = clock if clock is not None else SimClock.real_time()
@@ -98,7 +101,7 @@ class VastStandIn(StandIn):
         return {"success": True, "offers": offers}
 
     def _offers(self, mode: str) -> Iterator[Any]:
-        models = self._market.snapshot(self._clock.now()).models
+        models = self._moves(self._market.snapshot(self._clock.now())).models
         number = 0
         for model in models[1::2] if mode == "half" else models:
             for row in range(len(model.num_gpus)):
