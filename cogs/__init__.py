@@ -4,10 +4,26 @@ from __future__ import annotations
 
 from discord.ext import commands
 
-from cogs import about, compare, help, market, named, pricing, server, settings, status, watchlist
+from cogs import (
+    about,
+    compare,
+    digest,
+    help,
+    market,
+    named,
+    portfolio,
+    pricing,
+    roi,
+    server,
+    settings,
+    status,
+    watchlist,
+)
 from cogs.compare_flow import CompareFlow
 from cogs.drawn import ChartBook
 from cogs.market_flow import MarketFlow
+from cogs.portfolio_files import PortfolioFiles
+from cogs.portfolio_flow import PortfolioFlow
 from cogs.price_flow import PriceFlow
 from cogs.services import Services
 
@@ -19,5 +35,8 @@ async def load_all(bot: commands.AutoShardedBot, services: Services) -> None:
     await pricing.register(bot, prices)
     await compare.register(bot, CompareFlow(services, book))
     await market.register(bot, MarketFlow(services, prices))
-    for room in (named, watchlist, settings, server, status, help, about):
+    holdings = PortfolioFlow(services, book)
+    await portfolio.register(bot, holdings, PortfolioFiles(holdings))
+    await roi.register(bot, holdings)
+    for room in (named, watchlist, digest, settings, server, status, help, about):
         await room.register(bot, services)

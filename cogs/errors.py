@@ -18,6 +18,7 @@ from config.i18n import Text
 from gpuscout.accounts.members import BadSetting
 from gpuscout.cards.kit import plain, relative
 from gpuscout.cards.limit_text import limit_sentence
+from gpuscout.cards.portfolio_problem import portfolio_problem
 from gpuscout.cards.price_text import region_name
 from gpuscout.cards.state import BadState
 from gpuscout.market.models import GLOBAL, HistoryOnly, MarketUnavailable, UnknownSeries
@@ -202,6 +203,8 @@ def explain(error: BaseException, t: Text, mention: Mention) -> Explanation:
         return Explanation(sentence, "old_card", True)
     if isinstance(error, LimitReached):
         return Explanation(limit_sentence(error, t), "limit", True)
+    if (found := portfolio_problem(error, t)) is not None:
+        return Explanation(*found, True)
     if isinstance(error, BadSetting):
         value = plain(str(error.value), 60)
         return Explanation(
