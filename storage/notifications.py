@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Literal
 
-from sqlalchemy import select, update
+from sqlalchemy import select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from storage.engine import Database
@@ -142,7 +142,7 @@ class NotificationStore:
                 deadline_at=deadline_at,
                 poll_at=poll_at,
             )
-            .on_conflict_do_nothing(index_elements=["group_key"], index_where=notification.c.state == "pending")
+            .on_conflict_do_nothing(index_elements=["group_key"], index_where=text("state = 'pending'"))
             .returning(notification.c.id)
         )
         if made.one_or_none() is not None:
