@@ -232,15 +232,23 @@ class DigestStore:
             gone = await conn.execute(delete(digest_sent).where(digest_sent.c.slot_at < before))
             return gone.rowcount
 
-    async def pause(self, guild_id: int, channel_id: int, reason: str, conn: AsyncConnection) -> bool:
-        """Stop a server's digest until an admin looks, inside the caller's transaction; False when its channel is
-        another one by now."""
-        paused = await conn.execute(
-            update(digest_subscription)
-            .where(digest_subscription.c.guild_id == guild_id, digest_subscription.c.channel_id == channel_id)
-            .values(paused=reason)
+    async def failed(self, known: StoredDigest) -> bool:
+        """Whether the subscription's last digest could not be delivered, and nothing was changed since."""
+        last = (
+            select(digest_sent.c.notification_id)
+            .where(digest_sent.c.subscription_id == known.id, digest_sent.c.claimed_at > known.updated_at)
+            .order_by(digest_sent.c.slot_at.desc())
+            .limit(1)
+            .scalar_subquery()
         )
-        return paused.rowcount == 1
+        query = select(notification.c.id).where(notification.c.id == last, notification.c.state == "failed")
+        async with self._db.read() as conn:
+            return (await conn.execute(query)).first() is not None
+
+    async def pause(self, known: StoredDigest, reason: str) -> None:
+        """Stop a digest until somebody changes it."""
+        async with self._db.write() as conn:
+            await conn.execute(update(digest_subscription).where(_unchanged(known)).values(paused=reason))
 
 
 def _of(owner: Owner) -> ColumnElement[bool]:

@@ -89,6 +89,11 @@ class DigestPlanner:
             async with self._db.write() as conn:
                 await self._rows.claim(conn, known, following, now)
             return False
+        if owner.guild_id is not None and await self._rows.failed(known):
+            # The channel took no post: another one would only be refused again.
+            await self._rows.pause(known, "channel")
+            log.warning("digest_paused", guild=owner.guild_id, channel=known.channel_id)
+            return False
         wanted = Wanted(owner, rhythm, known.timezone, known.locale, slot, missed, known)
         content = await self._compose(wanted)
         if content.as_of is None and now - slot < WAITS:
