@@ -22,6 +22,7 @@ from bot.machines_role import machines_handlers, machines_schedule, open_machine
 from bot.notify_role import (
     NOTIFY_BACKOFF,
     SENDERS,
+    alert_renderers,
     make_opt_in,
     notify_handlers,
     notify_schedule,
@@ -283,11 +284,13 @@ class App:
 
     def _start_sender(self) -> None:
         """A worker of its own for notifications: many wait for Discord at a time, and nothing else waits for them."""
+        alerts, ended = alert_renderers(self.parts, self.market, self.charts, self._portfolios())
         handlers = notify_handlers(
             self.parts,
             self._members(),
             self._notifications,
-            renderers=digest_renderers(self.charts),
+            renderers={**digest_renderers(self.charts), **alerts},
+            whole_notices=ended,
             metrics=self.metrics,
         )
         self.sender = Worker(

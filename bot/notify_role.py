@@ -2,28 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import timedelta
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
 
-from bot.parts import Parts
+from bot.parts import Clock, Parts
+from bot.sync import STATE_KEY as COMMANDS_KEY
 from bot.worker import Handler, JobRun
 from gpuscout.accounts.delivery_choices import DeliveryChoices
 from gpuscout.accounts.members import Members
 from gpuscout.accounts.servers import Servers
 from gpuscout.delivery.channels import MailSender, Renderer, Sender
 from gpuscout.delivery.notify import Notifier, NotifyMetrics, notification_of
+from gpuscout.delivery.notify_alert import AlertRenderer, Charts, Holdings, Mentions
 from gpuscout.delivery.notify_notice import NoticeRenderer, notice_renderer
 from gpuscout.delivery.notify_optin import DmOptIn
+from gpuscout.market.ports import Market
 from storage.attempts import DeliveryLedger
 from storage.delivery_choices import DeliveryChoiceStore
 from storage.job_model import Backoff, RetryStrategy
 from storage.notifications import NOTIFY_JOB, NotificationStore
 from storage.servers import ServerStore
+from storage.state import AppState
 
 PURGE_JOB = "delivery.purge"
 PURGE_EVERY = timedelta(hours=6)
 NOTIFICATIONS_KEPT = timedelta(days=90)
 EVENTS_KEPT = timedelta(days=30)
+IDS_KEPT = timedelta(minutes=1)
 SENDERS = 24
 """Notifications on their way at a time: enough for Discord's 50 a second at half a second each."""
 NOTIFY_BACKOFF: dict[str, RetryStrategy] = {NOTIFY_JOB: Backoff(base=2.0, cap=900.0)}
@@ -42,6 +47,7 @@ def notify_handlers(
     *,
     renderers: Mapping[str, Renderer] | None = None,
     notices: Mapping[str, NoticeRenderer] | None = None,
+    whole_notices: Mapping[str, Renderer] | None = None,
     mail: MailSender | None = None,
     metrics: NotifyMetrics | None = None,
 ) -> dict[str, Handler]:
@@ -49,7 +55,8 @@ def notify_handlers(
 
     Args:
         discord: gives the sender; None where no token is set.
-        renderers: by kind; those of notices are given in *notices*.
+        renderers: by kind.
+        notices, whole_notices: see :func:`gpuscout.delivery.notify_notice.notice_renderer`.
         mail: the last resort; None: e-mail is not set up.
     """
     notifier = Notifier(
@@ -58,7 +65,7 @@ def notify_handlers(
         DeliveryChoices(DeliveryChoiceStore(parts.db), clock=parts.clock),
         members,
         Servers(ServerStore(parts.db), clock=parts.clock),
-        {"notice": notice_renderer(notices), **(renderers or {})},
+        {"notice": notice_renderer(notices, whole=whole_notices), **(renderers or {})},
         discord,
         mail=mail,
         metrics=metrics,
@@ -69,6 +76,46 @@ def notify_handlers(
         await notifier.deliver(notification_of(run.job.payload), run)
 
     return {NOTIFY_JOB: notify}
+
+
+def alert_renderers(
+    parts: Parts, market: Market, charts: Charts | None, portfolios: Holdings | None
+) -> tuple[dict[str, Renderer], dict[str, Renderer]]:
+    """Renderers of alerts: by kind of notification, and by name of notice."""
+    drawn = AlertRenderer(
+        market,
+        charts,
+        portfolios,
+        parts.gpus,
+        parts.platforms,
+        command_mentions(parts.state, parts.clock),
+        simulated=parts.settings.simulated,
+        clock=parts.clock,
+    )
+    return {"alert": drawn.alert}, {"alert_expired": drawn.expired}
+
+
+def command_mentions(state: AppState, clock: Clock) -> Mentions:
+    """Commands as something to click, with the ids under which they were registered last (looked up each minute)."""
+    known: dict[str, int] = {}
+    read_at: datetime | None = None
+
+    async def mentions() -> Callable[[str], str]:
+        nonlocal read_at
+        if read_at is None or clock() - read_at > IDS_KEPT:
+            stored = await state.get(COMMANDS_KEY)
+            ids = stored.get("ids") if isinstance(stored, dict) else None
+            known.update(ids if isinstance(ids, dict) else {})
+            read_at = clock()
+        return lambda name: command_mention(name, known)
+
+    return mentions
+
+
+def command_mention(name: str, ids: Mapping[str, int]) -> str:
+    """``</alert list:id>``; ``/alert list`` in code while the id is unknown."""
+    identity = ids.get(name.split(" ")[0])
+    return f"`/{name}`" if identity is None else f"</{name}:{identity}>"
 
 
 def make_opt_in(parts: Parts, discord: Sender) -> DmOptIn:

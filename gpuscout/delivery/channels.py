@@ -39,12 +39,14 @@ class Message:
     """A rendered notification: an embed with classic buttons, or a card.
 
     Attributes:
-        text: the whole in one plain sentence or two: the start of a mention, and of clients that show nothing else.
+        text: said above it.
+        plain: the whole in one plain sentence or two, for push notices of a mention and plain e-mail.
         embeds, view: an embed message and its buttons; None for a card.
         card: a layout of Components V2.
     """
 
     text: str = ""
+    plain: str = ""
     embeds: Sequence[discord.Embed] = ()
     view: discord.ui.View | None = None
     card: Card | None = None

@@ -63,8 +63,8 @@ class DiscordNotifications:
             users=[] if user is None else [discord.Object(user)],
             roles=[] if role is None else [discord.Object(role)],
         )
-        words = [f"<@{user}>" if user is not None else "", f"<@&{role}>" if role is not None else "", message.text]
-        line = " ".join(word for word in words if word)
+        words = [f"<@{user}>" if user is not None else "", f"<@&{role}>" if role is not None else ""]
+        line = "\n".join(part for part in (" ".join(filter(None, [*words, message.plain])), message.text) if part)
         with _outcomes():
             return await self._post(channel_id, message, line, nonce, mentions)
 

@@ -8,25 +8,30 @@ from typing import Any
 from config.i18n import Text
 from gpuscout.cards.kit import WARNING
 from gpuscout.cards.page import Page, page_card
-from gpuscout.delivery.channels import Letter, Message
+from gpuscout.delivery.channels import Letter, Message, Renderer
 from gpuscout.delivery.notify import DM_OFF
 from storage.attempts import Notification
 
 NoticeRenderer = Callable[[Mapping[str, Any], Letter], Awaitable[Message | None]]
+"""Makes the message of one notice, from its payload."""
 
 
 def notice_renderer(
-    more: Mapping[str, NoticeRenderer] | None = None,
-) -> Callable[[Notification, Letter], Awaitable[Message | None]]:
+    more: Mapping[str, NoticeRenderer] | None = None, *, whole: Mapping[str, Renderer] | None = None
+) -> Renderer:
     """The renderer of the kind ``notice``.
 
     Args:
-        more: further notices by the ``notice`` of their payload.
+        more: further notices by the ``notice`` of their payload; of several in one message the newest is told.
+        whole: notices by the ``type`` of their payload that tell of all their items.
     """
     known: dict[str, NoticeRenderer] = {DM_OFF: _dm_off, **(more or {})}
+    of_type = dict(whole or {})
 
     async def render(told: Notification, letter: Letter) -> Message | None:
         newest = told.items[-1]
+        if (kind := newest.get("type")) in of_type:
+            return await of_type[str(kind)](told, letter)
         return await known[str(newest["notice"])](newest, letter)
 
     return render
