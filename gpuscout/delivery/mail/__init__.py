@@ -1,0 +1,1 @@
+"""E-mail: only to an address that its owner confirmed, only what he has not declined."""
