@@ -50,10 +50,8 @@ async def desk(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
 
 def use(desk: Desk, charts: FakeCharts | None = None) -> AlertRenderer:
     parts = desk.parts
-    renderer = AlertRenderer(
-        cast("Market", FakeMarket(now=START)), charts, None, parts.gpus, parts.platforms, command_mentions(parts.state, desk.clock),
-        clock=desk.clock,
-    )  # fmt: skip
+    market, mentions = cast("Market", FakeMarket(now=START)), command_mentions(parts.state, desk.clock)
+    renderer = AlertRenderer(market, charts, None, parts.gpus, parts.platforms, mentions, clock=desk.clock)
     desk.notifier._renderers = {
         "alert": renderer.alert, "notice": notice_renderer(whole={"alert_expired": renderer.expired})
     }  # fmt: skip
