@@ -13,7 +13,6 @@ from cogs import portfolio_values as read
 from cogs.options import find_gpu
 from cogs.portfolio_files import PortfolioFiles
 from cogs.portfolio_flow import PortfolioFlow
-from cogs.portfolio_options import gpu_label
 from cogs.replies import Place, Reply
 from cogs.ui.base import Interaction, ScoutModal
 from cogs.usage import record_interaction
@@ -69,16 +68,18 @@ class AddForm(_Form):
     """A new rig.
 
     Args:
-        preset: what is known already: the GPU and the series of a price card.
+        preset: what is known already, such as the series of a price card.
+        gpu: name of the preset's model.
     """
 
-    def __init__(self, flow: PortfolioFlow, t: Text, preset: HoldingDraft | None = None) -> None:
+    def __init__(self, flow: PortfolioFlow, t: Text, preset: HoldingDraft | None = None, gpu: str = "") -> None:
         super().__init__(t("Add a rig"))
         self._flow = flow
         self._preset = preset or HoldingDraft(gpu="", platform="vast")
-        gpu = gpu_label(flow.services, self._preset.gpu) if self._preset.gpu else ""
         self.gpu = self.field("gpu", t("GPU"), t("For example RTX 4090"), gpu, longest=80, required=True)
-        self.quantity = self.field("quantity", t("How many"), None, "1", longest=8, required=True)
+        self.quantity = self.field(
+            "quantity", t("How many"), None, str(self._preset.quantity), longest=8, required=True
+        )
         self.price = self.field(
             "price",
             t("Price you ask, $ per GPU-hour"),
@@ -90,7 +91,10 @@ class AddForm(_Form):
         )
         self.add_item(ui.Label(text=t("Platform")[:45], component=self.platform))
         self.tariff = self.field(
-            "electricity", t("Electricity, $ per kWh"), t("Empty: as in your settings, else an assumption")
+            "electricity",
+            t("Electricity, $ per kWh"),
+            t("Empty: as in your settings, else an assumption"),
+            _shown(self._preset.tariff),
         )
 
     async def on_submit(self, interaction: Interaction, /) -> None:

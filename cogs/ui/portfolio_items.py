@@ -14,10 +14,12 @@ from cogs.replies import Place, Reply, text_of
 from cogs.ui.base import Interaction, ScoutItem
 from cogs.ui.pager import pager_items
 from cogs.ui.portfolio_forms import AddForm, CostsForm, EditForm, TariffForm, UploadForm, place_of
+from cogs.ui.price_items import open_state
 from gpuscout.cards import advice_card, portfolio_card
+from gpuscout.cards import state as price_state
 from gpuscout.cards.portfolio_state import Do, PortfolioState, check_days, check_holding, unpack
 from gpuscout.cards.state import BadState
-from gpuscout.portfolio.models import Holding
+from gpuscout.portfolio.models import Holding, HoldingDraft
 
 
 def portfolio_items(flow: PortfolioFlow, files: PortfolioFiles) -> tuple[type[ScoutItem[Any]], ...]:
@@ -32,6 +34,23 @@ def portfolio_items(flow: PortfolioFlow, files: PortfolioFiles) -> tuple[type[Sc
             do, state = unpack(str(self.custom_id))
             await _act(flow, files, interaction, do, state)
 
+    class HoldButton(ScoutItem[ui.Button[Any]], template=r"price\d+\|hold(?P<state>.*)"):
+        """Add to portfolio, on a price card: the form with the card's model and machines."""
+
+        usage_name = "price to portfolio"
+
+        async def act(self, interaction: Interaction) -> None:
+            state = await open_state(flow.services, price_state.unpack(self.custom_id))
+            preset = HoldingDraft(
+                gpu=state.gpu,
+                platform=state.platform,
+                region=state.region,
+                verification=state.verification,
+                segment=state.segment,
+            )
+            names = (await flow.facts(interaction, [state.gpu])).gpu_name
+            await interaction.response.send_modal(AddForm(flow, text_of(interaction), preset, names(state.gpu)))
+
     async def turn(interaction: Interaction, state: str, page: int) -> None:
         place = PortfolioState(days=check_days(state), page=page)
         await flow.show(Reply(interaction, place_of(interaction)), place)
@@ -41,6 +60,7 @@ def portfolio_items(flow: PortfolioFlow, files: PortfolioFiles) -> tuple[type[Sc
 
     return (
         PortfolioItem,
+        HoldButton,
         *pager_items(portfolio_card.PAGER, turn),
         *pager_items(advice_card.PAGER, turn_advice),
     )

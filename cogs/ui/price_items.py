@@ -8,6 +8,7 @@ from discord import ui
 
 from cogs.price_flow import PriceFlow
 from cogs.replies import Place, Reply
+from cogs.services import Services
 from cogs.ui.base import Interaction, ScoutItem
 from gpuscout.cards.state import BadState, Packed, PriceAction, PriceState, unpack
 
@@ -15,14 +16,14 @@ from gpuscout.cards.state import BadState, Packed, PriceAction, PriceState, unpa
 def price_items(flow: PriceFlow) -> tuple[type[ScoutItem[Any]], ...]:
     """The controls, bound to *flow*. discord.py makes their instances itself, so they cannot be given it later."""
 
-    class PriceButton(ScoutItem[ui.Button[Any]], template=r"price\d+\|(?!segment)(?P<state>.+)"):
+    class PriceButton(ScoutItem[ui.Button[Any]], template=r"price\d+\|(?!segment|hold)(?P<state>.+)"):
         """Refresh, range, Show data, Export CSV; and, on other cards, the way here."""
 
         usage_name = "price button"
 
         async def act(self, interaction: Interaction) -> None:
             packed = unpack(self.custom_id)
-            state = await _open(flow, packed)
+            state = await open_state(flow.services, packed)
             if packed.action is PriceAction.DATA:
                 await flow.data(Reply(interaction, Place.PRIVATE), state)
                 return
@@ -42,7 +43,7 @@ def price_items(flow: PriceFlow) -> tuple[type[ScoutItem[Any]], ...]:
         usage_name = "price segment"
 
         async def act(self, interaction: Interaction) -> None:
-            state = await _open(flow, unpack(self.custom_id))
+            state = await open_state(flow.services, unpack(self.custom_id))
             if not self.item.values:
                 raise BadState("nothing chosen")
             await _show(flow, interaction, state.choosing(self.item.values[0]))
@@ -50,13 +51,13 @@ def price_items(flow: PriceFlow) -> tuple[type[ScoutItem[Any]], ...]:
     return PriceButton, PriceSelect
 
 
-async def _open(flow: PriceFlow, packed: Packed) -> PriceState:
+async def open_state(services: Services, packed: Packed) -> PriceState:
     """The state behind a custom id, digests looked up among what is known."""
     if not packed.closed:
         return packed.state
-    market = flow.services.market
-    gpus = [model.slug for model in flow.services.gpus.models] + [slug for slug, _, _ in await market.known_gpus()]
-    platforms = [platform.slug for platform in flow.services.platforms.platforms]
+    market = services.market
+    gpus = [model.slug for model in services.gpus.models] + [slug for slug, _, _ in await market.known_gpus()]
+    platforms = [platform.slug for platform in services.platforms.platforms]
     return packed.open(gpus, platforms, await market.regions())
 
 

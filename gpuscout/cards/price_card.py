@@ -49,7 +49,7 @@ class PriceFacts:
 
 
 def price_card(view: PriceView, state: PriceState, facts: PriceFacts, t: Text) -> Card:
-    """The card: figures, chart, choice of machines, ranges, refresh, data. Under 40 components, 4,000 characters."""
+    """The card: figures, chart, choice of machines, ranges, refresh, data, portfolio. Under 40 components, 4,000 characters."""
     container: ui.Container[Card] = ui.Container(accent_colour=_colour(view))
     heading = f"## {words.title(view, facts.platform_name, t)}"
     if view.simulated:
@@ -137,7 +137,8 @@ def _controls(view: PriceView, state: PriceState, t: Text) -> list[Rows]:
             )
         )
     # Three to a row: Discord breaks longer rows on phones.
-    rows += [ui.ActionRow(*ranges[:3]), ui.ActionRow(*ranges[3:]), ui.ActionRow(*extras)]
+    own = [ui.Button[Card](label=t("Add to portfolio"), emoji="➕", custom_id=pack(state, PriceAction.HOLD))]
+    rows += [ui.ActionRow(*ranges[:3]), ui.ActionRow(*ranges[3:]), ui.ActionRow(*extras), ui.ActionRow(*own)]
     return rows
 
 

@@ -43,6 +43,8 @@ class PriceAction(StrEnum):
     SEGMENT = "segment"
     RANGE = "range"
     EXPORT = "export"
+    HOLD = "hold"
+    """Puts the model into the portfolio of whoever clicks."""
     OPEN = "open"
     """Always a new card, for whoever clicked alone: on cards that list several models."""
 
