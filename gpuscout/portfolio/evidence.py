@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
@@ -117,7 +117,7 @@ class RentEvidence:
             as_of=datetime.fromtimestamp(since, UTC),
             source=self.lists[platform],
             fit=fit,
-            lacking=_lacking(asks),
+            lacking=lacking(asks),
         )
         self._known[key] = found
         while len(self._known) > _REMEMBERED:
@@ -131,7 +131,8 @@ def _share(found: Comparable, price: float) -> Input | None:
     return Input("rented share at this price", found.fit.share_at(price), "share", found.source, found.as_of)
 
 
-def _lacking(asks: list[Ask]) -> TooLittle | None:
+def lacking(asks: Sequence[Ask]) -> TooLittle | None:
+    """What these machines lack for a judgement about prices; None when it is enough."""
     if len(asks) < MIN_MACHINES:
         return "few_machines"
     if len({ask.price for ask in asks}) < MIN_PRICES:

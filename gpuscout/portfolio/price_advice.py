@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gpuscout.market.earnings import HOURS_A_DAY
 from gpuscout.portfolio.advice_models import Evidence, Interval, NotEnoughEvidence, PriceAdvice, RentPoint, TooLittle
@@ -23,8 +24,8 @@ KEEP: Final = 0.02
 """A gain under this part of the present income is none: the present price is as good."""
 NO_FALL: Final = 0.05
 """The rented share must fall with the price in all but this part of the draws."""
-RISING: Final = 0.75
-"""A stretch in which the share rises in more than this part of the draws is not crossed by a raise."""
+RISING: Final = 0.90
+"""A level stretch of the fit in which the share as it is rises in more of the draws than this supports no raise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +78,7 @@ def _choose(fit: RentFit, evidence: Evidence, present: float, host: _Host) -> Pr
     ceiling = rented.p90 if rented.p90 is not None else rented.median
     usable = np.asarray(host.margin(fit.prices)) > 0
     usable &= fit.prices <= (ceiling if ceiling is not None else np.inf)
-    start = fit.band_of(present)
-    crossed = [fit.rising(start, band) > RISING for band in range(len(fit.prices))]
-    usable &= ~((fit.prices > present) & np.array(crossed))
+    usable &= (fit.prices <= present) | ~_doubtful(fit, fit.band_of(present))
     if not usable.any():
         return NotEnoughEvidence("outside", evidence, evidence.machines)
     margins = np.asarray(host.margin(fit.prices))
@@ -100,6 +99,19 @@ def _choose(fit: RentFit, evidence: Evidence, present: float, host: _Host) -> Pr
     if gain.low <= 0:
         return NotEnoughEvidence("uncertain", evidence, evidence.machines)
     return PriceAdvice("raise" if price > present else "lower", present, here, price, there, gain, evidence)
+
+
+def _doubtful(fit: RentFit, start: int) -> NDArray[np.bool_]:
+    """Bands that a raise from band *start* reaches only across, or within, a level stretch that really rises.
+
+    There the fit is level because it may not rise, not because the price does not matter.
+    """
+    found = np.zeros(len(fit.prices), dtype=bool)
+    for first, last in fit.levels():
+        if last >= start and fit.rising(first, last) > RISING:
+            found[max(first, start) :] = True
+            break
+    return found
 
 
 def simultaneous(drawn: Floats, values: Floats) -> tuple[Floats, Floats]:

@@ -127,6 +127,11 @@ class RentFit:
         slopes = (shares * (weights * centred)).sum(axis=1)
         return float((slopes > 0).mean())
 
+    def levels(self) -> list[tuple[int, int]]:
+        """The stretches on which the fit is level, as (first, last) band."""
+        ends = [*np.flatnonzero(np.diff(self.fit) < 0).tolist(), len(self.fit) - 1]
+        return list(zip([0, *(end + 1 for end in ends[:-1])], ends, strict=True))
+
     def band_of(self, price: float) -> int:
         """The band whose mean price is nearest."""
         return int(np.abs(self.prices - price).argmin())
