@@ -206,6 +206,7 @@ class World:
             GpuCatalogue.load(),
             PlatformCatalogue.load(),
             self.portfolios(members),
+            simulated=self.market.simulated,
             clock=self.market.time,
         )
         return Digests(

@@ -21,6 +21,7 @@ OPEN, PANEL, STOP = "open", "panel", "stop"
 """What the buttons do: show the clicker's own digest, his settings of it, end it."""
 _BUTTONS: Final = 3
 _NAME: Final = 14
+_LONG_NAME: Final = 18
 _SECTION: Final = 900
 
 
@@ -38,9 +39,8 @@ def digest_card(content: DigestContent, chart: ChartFile | None, t: Text, *, pre
     if missed := says.missed_line(content, t):
         heading += f"\n-# ⏱️ {missed}"
     container.add_item(ui.TextDisplay(heading))
-    for number, section in enumerate(_sections(content, t)):
-        if number:
-            container.add_item(ui.Separator())
+    for section in _sections(content, t):
+        container.add_item(ui.Separator())
         container.add_item(ui.TextDisplay(fit(section.split("\n"), _SECTION)))
     if chart is not None:
         picture = discord.MediaGalleryItem(f"attachment://{chart.filename}", description=chart.alt[:1024])
@@ -101,14 +101,17 @@ def _name60(text: str) -> str:
 
 
 def _table(lines: Sequence[MoverLine], t: Text) -> str:
-    """Up to about 40 characters wide; the platform's name only where there are several."""
+    """Up to 32 characters wide; the platform's name only where there are several."""
     several = len({line.platform for line in lines}) > 1
-    cells = [["", t("price/h"), t("change"), t("used")]]
+    digits = words.decimals(line.price for line in lines)
+    cells = [["", "$/h", "±", t("used")]]
     for line in lines:
         name = code_safe(line.name, _NAME)
         if several:
-            name = f"{name} {code_safe(line.platform_name, 8)}"
-        cells.append([name, *says.mover_cells(line, t)])
+            name = f"{name} {code_safe(line.platform_name, 12)}"[:_LONG_NAME]
+        _, change, used = says.mover_cells(line, t)
+        price = words.NOTHING if line.price is None else t.number(line.price, digits=digits)
+        cells.append([name, ("~" if line.weak else "") + price, change, used])
     return code_block(pad(cells, gap=1))
 
 
@@ -135,7 +138,7 @@ def _own_row(t: Text, *, preview: bool) -> Rows:
 
 def _small(content: DigestContent, t: Text) -> list[str]:
     said = says.small_print(content, t)
-    if content.sources and content.as_of is not None:
+    if content.sources and content.as_of is not None and (content.portfolio or content.movers or content.busiest):
         names = ", ".join(link(name, url) for name, url in content.sources)
         when = t("as of {when}", when=relative(content.as_of))
         said.append(f"{t('Source: {source}', source=names)} · {when}")

@@ -93,10 +93,11 @@ def digest_panel(facts: DigestFacts, commands: dict[str, str], note: str | None,
     if not facts.own_zone:
         lines.append(f"-# {t('You have set no time zone: {settings} does.', settings=commands['settings'])}")
     if facts.next_at is not None:
-        lines.append(f"**{t('Next')}** {relative(facts.next_at)}")
+        lines.append(f"**{t('Next')}** {_moment(facts.next_at)}")
     if facts.held_until is not None:
         lines.append(f"-# 🌙 {t('That lies in your quiet hours: it comes {when}.', when=relative(facts.held_until))}")
-    lines.append(f"**{t('Where')}** {channels_line(facts.channels, t)}\n-# {commands['settings']}")
+    lines.append(f"**{t('Where')}** {channels_line(facts.channels, t)}")
+    lines.append(f"-# {t('Other channels and quiet hours: {settings}', settings=commands['settings'])}")
     sections.append("\n".join(lines))
     warnings = []
     if facts.muted:
@@ -174,7 +175,7 @@ def server_digest_panel(
             f"**{t('Where')}** <#{channel_id}>",
         ]
         if next_at is not None and not paused:
-            lines.append(f"**{t('Next')}** {relative(next_at)}")
+            lines.append(f"**{t('Next')}** {_moment(next_at)}")
         sections.append("\n".join(lines))
     if paused:
         sections.append("⏸️ " + t("It has stopped: the channel took no posts. Choose a channel again to go on."))
@@ -197,6 +198,11 @@ def server_digest_panel(
         last.add_item(_button(t("Turn off"), STOP, "🔕", prefix=SERVER_PREFIX))
         rows.append(last)
     return page_card(Page(t("Server digest"), sections, colour=WARNING if paused or missing else ACCENT), *rows)
+
+
+def _moment(at: datetime) -> str:
+    """Date and time, as each reader's client shows them, and how long until then."""
+    return f"<t:{int(at.timestamp())}:f> ({relative(at)})"
 
 
 def _button(

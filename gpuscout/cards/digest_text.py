@@ -176,7 +176,10 @@ def mover_text(line: MoverLine, show: Show, t: Text) -> str:
 
 def empty(t: Text) -> str:
     """A digest of a member who follows nothing."""
-    return t("There is nothing of yours to tell of yet: follow GPUs or add your own, and they are here next time.")
+    return t(
+        "There is nothing of yours to tell of yet: follow a GPU with `/watchlist add` or add your own with "
+        "`/portfolio add`, and they are here next time."
+    )
 
 
 def small_print(content: DigestContent, t: Text) -> list[str]:
@@ -220,7 +223,7 @@ def digest_report(content: DigestContent, t: Text) -> Report:
         lines += [holding_line(line, same, t) for line in part.lines]
         sections.append((t("Portfolio"), tuple(lines)))
     if not content.follows and not content.alerts_total:
-        sections.append((title(content, t), (empty(t),)))
+        sections.append((title(content, t), (empty(t).replace("`", ""),)))
     else:
         rows = tuple(mover_text(line, same, t) for line in content.movers) or (no_movers(content, t),)
         sections.append((movers_heading(content, t), rows))

@@ -21,7 +21,7 @@ async def test_set_without_options_is_daily_at_eight(scene: Scene, world: World)
     assert "✅ Your digest comes every day at 08:00." in text
     assert "**When** every day at 08:00, UTC" in text
     assert "You have set no time zone: /settings does." in text or "You have set no time zone: </settings:" in text
-    assert f"**Next** <t:{int(datetime(2026, 1, 1, 8, tzinfo=UTC).timestamp())}:R>" in text
+    assert f"(<t:{int(datetime(2026, 1, 1, 8, tzinfo=UTC).timestamp())}:R>)" in text
     assert "**Where** direct message, else mention where you set it" in text
     assert "There is nothing of yours to tell of yet" in text
     stored = world.digest_rows.rows[Owner(member_id=scene.alice.id)]
