@@ -269,23 +269,6 @@ class HoldingStore:
             return done.rowcount
 
 
-async def erase_portfolio(conn: AsyncConnection, member_id: int) -> int:
-    """Erase everything of a member's portfolio in the caller's transaction; returns how many rows."""
-    count = 0
-    for table in (holding, portfolio_snapshot, tariff_plan):
-        count += (await conn.execute(delete(table).where(table.c.member_id == member_id))).rowcount
-    return count
-
-
-async def count_portfolio(conn: AsyncConnection, member_id: int) -> int:
-    """How many rows are stored of a member's portfolio, removed holdings that are not erased yet among them."""
-    count = 0
-    for table in (holding, portfolio_snapshot, tariff_plan):
-        found = await conn.scalar(select(func.count()).select_from(table).where(table.c.member_id == member_id))
-        count += int(found or 0)
-    return count
-
-
 def _with_machine(present: Sequence[Mapping[str, Any]], row: Mapping[str, Any]) -> str | None:
     """Id of the holding among *present* that has the machine of *row*."""
     if row.get("machine_id") is None:

@@ -6,15 +6,16 @@ Every statement names the member it belongs to, so nothing of another member's c
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from sqlalchemy import delete, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from storage.engine import Database
 from storage.tables import app_state, member, usage_event, watchlist_item
+from storage.tables_portfolio import holding, portfolio_snapshot, tariff_plan
 
 Watched = Literal["added", "known", "full"]
 
@@ -30,6 +31,12 @@ class Erased:
     watched: int
     channels: int
     uses: int
+    kept: Mapping[str, int] = field(default_factory=dict)
+    """Rows of each table of :data:`OWNED` that had any."""
+
+
+OWNED: Final = (holding, portfolio_snapshot, tariff_plan)
+"""Further tables whose rows belong to the member of their ``member_id``, in the order in which they are erased."""
 
 
 def dm_key(member_id: int) -> str:
@@ -117,6 +124,17 @@ class MemberStore:
             found = await conn.scalar(select(app_state.c.key).where(app_state.c.key == dm_key(member_id)))
             return found is not None
 
+    async def kept(self, member_id: int) -> Mapping[str, int]:
+        """How many rows each table of :data:`OWNED` holds of the member; tables without any are left out."""
+        async with self._db.read() as conn:
+            found = {
+                table.name: await conn.scalar(
+                    select(func.count()).select_from(table).where(table.c.member_id == member_id)
+                )
+                for table in OWNED
+            }
+            return {name: int(count) for name, count in found.items() if count}
+
     async def erase(self, member_id: int, member_hash: str) -> Erased:
         """Erase everything about a member, in one transaction."""
         async with self._db.write() as conn:
@@ -125,4 +143,14 @@ class MemberStore:
             watched = await conn.execute(delete(watchlist_item).where(watchlist_item.c.member_id == member_id))
             channels = await conn.execute(delete(app_state).where(app_state.c.key == dm_key(member_id)))
             uses = await conn.execute(delete(usage_event).where(usage_event.c.member_hash == member_hash))
-            return Erased(settings.rowcount, watched.rowcount, channels.rowcount, uses.rowcount)
+            kept = {
+                table.name: (await conn.execute(delete(table).where(table.c.member_id == member_id))).rowcount
+                for table in OWNED
+            }
+            return Erased(
+                settings.rowcount,
+                watched.rowcount,
+                channels.rowcount,
+                uses.rowcount,
+                {name: count for name, count in kept.items() if count},
+            )

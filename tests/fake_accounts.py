@@ -18,6 +18,7 @@ class FakeMemberRows:
     rows: dict[int, dict[str, Any]] = field(default_factory=dict)
     watched: dict[int, dict[str, datetime]] = field(default_factory=dict)
     dm_channels: set[int] = field(default_factory=set)
+    others: dict[int, dict[str, int]] = field(default_factory=dict)
     used: dict[str, tuple[int, datetime]] = field(default_factory=dict)
     error: Exception | None = None
     reads: int = 0
@@ -53,6 +54,9 @@ class FakeMemberRows:
     async def has_dm_channel(self, member_id: int) -> bool:
         return member_id in self.dm_channels
 
+    async def kept(self, member_id: int) -> Mapping[str, int]:
+        return self.others.get(member_id, {})
+
     async def erase(self, member_id: int, member_hash: str) -> Erased:
         known = member_id in self.dm_channels
         self.dm_channels.discard(member_id)
@@ -61,6 +65,7 @@ class FakeMemberRows:
             watched=len(self.watched.pop(member_id, {})),
             channels=int(known),
             uses=self.used.pop(member_hash, (0, None))[0],
+            kept=self.others.pop(member_id, {}),
         )
 
 

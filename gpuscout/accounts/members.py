@@ -6,7 +6,7 @@ import math
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, Literal, Protocol
 
@@ -68,11 +68,13 @@ class Stored:
     dm_channel: bool
     uses: int
     first_use: datetime | None
+    kept: Mapping[str, int] = field(default_factory=dict)
+    """Rows of the member in every other table that has any (:data:`storage.members.OWNED`), by table."""
 
     @property
     def nothing(self) -> bool:
         """True when there is nothing at all."""
-        return not (self.member.stored or self.watchlist or self.dm_channel or self.uses)
+        return not (self.member.stored or self.watchlist or self.dm_channel or self.uses or self.kept)
 
 
 class MemberRows(Protocol):
@@ -85,6 +87,7 @@ class MemberRows(Protocol):
     async def unwatch(self, member_id: int, gpu: str) -> bool: ...
     async def uses(self, member_hash: str) -> tuple[int, datetime | None]: ...
     async def has_dm_channel(self, member_id: int) -> bool: ...
+    async def kept(self, member_id: int) -> Mapping[str, int]: ...
     async def erase(self, member_id: int, member_hash: str) -> Erased: ...
 
 
@@ -188,6 +191,7 @@ class Members:
             dm_channel=await self._rows.has_dm_channel(member_id),
             uses=uses,
             first_use=first,
+            kept=await self._rows.kept(member_id),
         )
 
     async def erase(self, member_id: int) -> Erased:
