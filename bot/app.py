@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from bot.alerts_role import AlertRoom, alerts_handlers, alerts_schedule
 from bot.digests_role import digest_renderers, digests_handlers, digests_schedule, make_digests
 from bot.feed_role import FEED_BACKOFF, feed_handlers, feed_schedule
 from bot.handlers import delivery_handlers, market_handlers
@@ -59,6 +60,7 @@ from gpuscout.telemetry.metrics import Metrics
 from gpuscout.telemetry.recorder import StoredUsage
 from gpuscout.telemetry.usage import IdHasher
 from storage.address import parse_url
+from storage.alerts_work import AlertSync
 from storage.delivery_choices import DeliveryChoiceStore
 from storage.guilds import GuildStore
 from storage.lockfile import SingleProcessLock
@@ -241,6 +243,7 @@ class App:
             handlers |= delivery_handlers(self.parts, self._direct_messages)
             handlers |= feed_handlers(self.parts, self.market, self.charts, self._channel_posts, self._wake)
             handlers |= portfolio_handlers(self.parts, self._portfolios)
+            handlers |= alerts_handlers(self._alerts(), self._wake_sender)
             handlers |= digests_handlers(
                 self.parts, self.market, self._members(), self._portfolios(), self._wake_sender
             )
@@ -275,6 +278,7 @@ class App:
                     **machines_schedule(self.parts),
                     **notify_schedule(),
                     **portfolio_schedule(),
+                    **alerts_schedule(),
                     **digests_schedule(),
                 },
                 clock=self.parts.clock,
@@ -313,6 +317,9 @@ class App:
 
     def _portfolios(self) -> Portfolios:
         return make_portfolios(self.parts, self.market, self._members())
+
+    def _alerts(self) -> AlertRoom:
+        return AlertRoom(self.parts, self.market, self._members(), self._portfolios())
 
     def _wake(self) -> None:
         if self.worker is not None:
@@ -439,7 +446,7 @@ async def make_bot(
 
     market = market or make_reader(parts)
     members = make_members(parts, hasher, uses)
-    portfolios = make_portfolios(parts, market, members)
+    portfolios = make_portfolios(parts, market, members, on_change=AlertSync(parts.jobs))
     services = Services(
         settings=parts.settings,
         market=market,
@@ -455,6 +462,7 @@ async def make_bot(
         plans=default_plans(),
         tiers=EveryoneFree(),
         portfolios=portfolios,
+        alerts=AlertRoom(parts, market, members, portfolios).alerts,
         digests=make_digests(parts, market, members, portfolios),
         opt_in=opt_in or NoOptIn(),
         state=parts.state,

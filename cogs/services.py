@@ -15,6 +15,7 @@ from config.settings import Settings
 from gpuscout.accounts.delivery_choices import DeliveryChoices
 from gpuscout.accounts.members import Members
 from gpuscout.accounts.servers import Servers
+from gpuscout.alerts.ports import AlertsPort
 from gpuscout.charts.model import ChartSpec
 from gpuscout.delivery.notify_optin import OptIn
 from gpuscout.digests.digests import Digests
@@ -118,6 +119,7 @@ class Services:
         plans: What each plan allows.
         tiers: Which plan a member is on.
         portfolios: What members hold, what it is worth, and advice.
+        alerts: Rules of members and servers.
         opt_in: The first DM, when a member asks to be told something.
         state: Small persistent state (command hash and ids).
         operations: Jobs and database, for ``/status``.
@@ -141,6 +143,7 @@ class Services:
     plans: Plans
     tiers: TierOf
     portfolios: PortfolioPort
+    alerts: AlertsPort
     opt_in: OptIn
     state: StateStore
     operations: Operations

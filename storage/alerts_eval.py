@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Row, Select, and_, bindparam, case, delete, insert, select, union_all, update
+from sqlalchemy import Row, Select, and_, bindparam, case, delete, func, insert, or_, select, union_all, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from storage import tables as t
@@ -67,7 +67,8 @@ class EvaluationStore:
     async def rows(self, query: Select[Any]) -> Sequence[Row[Any]]:
         """The answer to a query of its own."""
         async with self.db.read() as conn:
-            return (await conn.execute(query)).all()
+            found: Sequence[Row[Any]] = (await conn.execute(query)).all()
+        return found
 
     # --- values ---
 
@@ -92,12 +93,13 @@ class EvaluationStore:
         older = key.c.value_at.is_(None) | (key.c.value_at < bindparam("a"))
         if judged:
             value = bindparam("v", type_=key.c.value.type)
+            same = and_(key.c.value == value, key.c.since.is_not(None))
             await conn.execute(
                 update(key)
                 .where(key.c.id == bindparam("k"), older)
                 .values(
                     before=key.c.value,
-                    since=case((and_(key.c.value == value, key.c.since.is_not(None)), key.c.since), else_=bindparam("a")),
+                    since=case((same, key.c.since), else_=bindparam("a")),
                     value=value,
                     value_at=bindparam("a"),
                     poll=bindparam("p"),
@@ -139,12 +141,12 @@ class EvaluationStore:
         )
         async with self.db.read() as conn:
             found = (await conn.execute(union_all(at_or_above, at_or_below))).all()
-        return [Hit(*row) for row in found]
+        return [Hit._make(row) for row in found]
 
     async def due(self, now: int) -> list[Hit]:
         """Triggers whose time has come by *now* (epoch seconds)."""
         query = select(trigger.c.receiver, trigger.c.rule_id, trigger.c.id).where(trigger.c.wake_at <= now)
-        return [Hit(*row) for row in await self.rows(query)]
+        return [Hit._make(row) for row in await self.rows(query)]
 
     # --- acting ---
 
@@ -161,6 +163,33 @@ class EvaluationStore:
         for row in await conn.execute(select(trigger).where(trigger.c.rule_id.in_(rule_ids)).order_by(trigger.c.id)):
             found.setdefault(row.rule_id, []).append(row)
         return found
+
+    async def subjects(self, trigger_ids: Collection[int]) -> list[Row[Any]]:
+        """What some triggers are of, and whose rules they belong to: (id, role, anchor, metric, subject, days, …)."""
+        found: list[Row[Any]] = []
+        home = func.coalesce(trigger.c.home_id, trigger.c.key_id)
+        for part in chunks(sorted(trigger_ids)):
+            query = (
+                select(
+                    trigger.c.id,
+                    trigger.c.role,
+                    trigger.c.anchor,
+                    key.c.metric,
+                    key.c.subject,
+                    key.c.days,
+                    rule.c.member_id,
+                    rule.c.server,
+                )
+                .join(key, key.c.id == home)
+                .join(rule, rule.c.id == trigger.c.rule_id)
+                .where(trigger.c.id.in_(part))
+            )
+            found += await self.rows(query)
+        return found
+
+    async def plan(self, conn: AsyncConnection, rule_id: int, next_at: datetime) -> None:
+        """When a digest of alerts is due next."""
+        await conn.execute(update(rule).where(rule.c.id == rule_id).values(next_at=next_at))
 
     async def keys(self, conn: AsyncConnection, ids: Collection[int]) -> dict[int, Row[Any]]:
         """Keys by id."""
@@ -185,7 +214,7 @@ class EvaluationStore:
         """Write triggers: those with an id are replaced, those without are new."""
         for part in chunks(sorted(deleted)):
             await conn.execute(delete(trigger).where(trigger.c.id.in_(part)))
-        old = [{("_id" if name == "id" else name): value for name, value in row.items()} for row in changed if row["id"]]
+        old = [{**row, "_id": row["id"]} for row in changed if row["id"]]
         new = [{name: value for name, value in row.items() if name != "id"} for row in changed if not row["id"]]
         if old:
             names = [name for name in TRIGGER_COLUMNS if name not in ("rule_id", "receiver", "part", "side")]
@@ -213,6 +242,8 @@ class EvaluationStore:
                     "value": statement.excluded.value,
                     "level": statement.excluded.level,
                 },
+                # The same poll twice counts once.
+                where=ledger.c.last_at < statement.excluded.last_at,
             ),
             values,
         )
@@ -242,6 +273,32 @@ class EvaluationStore:
     async def digests_due(self, now: datetime) -> Sequence[Row[Any]]:
         """Active digests of alerts that are due."""
         return await self.rows(select(rule).where(rule.c.state == "active", rule.c.next_at <= now).limit(CHUNK))
+
+    async def lines(self, owner: str, since: datetime) -> Sequence[Row[Any]]:
+        """An owner's active rules with their firings from *since* on, and the value of the first thing they watch."""
+        fired = (
+            select(ledger.c.rule_id, func.count().label("fired"), func.max(ledger.c.last_at).label("last_at"))
+            .where(ledger.c.outcome.in_(("fired", "repeated")), ledger.c.last_at >= since)
+            .group_by(ledger.c.rule_id)
+            .subquery()
+        )
+        first = (
+            select(trigger.c.rule_id, func.min(trigger.c.id).label("id"))
+            .group_by(trigger.c.rule_id)
+            .where(trigger.c.rule_id.in_(select(rule.c.id).where(rule.c.owner == owner)))
+            .subquery()
+        )
+        query = (
+            select(rule.c.id, rule.c.spec, fired.c.fired, fired.c.last_at, key.c.metric, key.c.subject, key.c.value)
+            .outerjoin(fired, fired.c.rule_id == rule.c.id)
+            .outerjoin(first, first.c.rule_id == rule.c.id)
+            .outerjoin(trigger, trigger.c.id == first.c.id)
+            .outerjoin(key, key.c.id == func.coalesce(trigger.c.home_id, trigger.c.key_id))
+            .where(rule.c.owner == owner, rule.c.kind != "digest")
+            .where(or_(rule.c.state == "active", fired.c.fired > 0))
+            .order_by(rule.c.id)
+        )
+        return await self.rows(query)
 
     async def purge(self, conn: AsyncConnection, before: datetime, removed_before: datetime) -> int:
         """Forget ledger rows last extended before *before*, and rules removed before *removed_before*."""

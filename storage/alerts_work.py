@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from storage.engine import Database
 from storage.jobs import JobStore
 from storage.tables import market_update, source
-from storage.tables_alerts import alert_work
+from storage.tables_alerts import alert_rule, alert_trigger, alert_work
 
 EVALUATE_JOB: Final = "alerts.evaluate"
 SYNC_JOB: Final = "alerts.sync"
@@ -60,7 +60,12 @@ class AlertSync:
         self._jobs = jobs
 
     async def __call__(self, conn: AsyncConnection, member_id: int) -> None:
-        """See :func:`enqueue_sync`."""
+        """See :func:`enqueue_sync`.
+
+        What a member changes himself is no move of his fleet: rules about its earnings begin anew.
+        """
+        fleet = select(alert_rule.c.id).where(alert_rule.c.owner == f"m:{member_id}", alert_rule.c.kind == "fleet")
+        await conn.execute(delete(alert_trigger).where(alert_trigger.c.rule_id.in_(fleet)))
         await enqueue_sync(conn, self._jobs, member_id)
 
 

@@ -23,7 +23,9 @@ from gpuscout.digests.compose import DigestComposer
 from gpuscout.digests.digests import Digests
 from gpuscout.plans.tiers import default_plans
 from gpuscout.portfolio.portfolios import Portfolios
+from gpuscout.portfolio.ports import OnChange, nothing_follows
 from tests.fake_accounts import FakeMemberRows, FakeServerRows
+from tests.fake_alerts import FakeAlerts
 from tests.fake_choices import FakeChoiceRows, FakeTiers
 from tests.fake_digests import FakeDigestRows
 from tests.fake_market import INTERVAL, NAMES, NOW, SEEN, FakeMarket, quote, side
@@ -170,6 +172,10 @@ class World:
     state: FakeState = field(default_factory=FakeState)
     operations: FakeOperations = field(default_factory=FakeOperations)
     opt_in: FakeOptIn = field(default_factory=FakeOptIn)
+    alerts: FakeAlerts = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.alerts = FakeAlerts(self.market, self.tiers, self.market.time)
 
     def services(self, *, charts: bool = True, settings: Settings | None = None) -> Services:
         members = Members(self.member_rows, CURRENCIES, member_hash=str, clock=self.market.time)
@@ -189,6 +195,7 @@ class World:
             plans=default_plans(),
             tiers=self.tiers,
             portfolios=self.portfolios(members),
+            alerts=self.alerts,
             opt_in=self.opt_in,
             state=self.state,
             operations=self.operations,
@@ -213,7 +220,13 @@ class World:
             self.digest_rows, composer, Servers(self.server_rows, clock=self.market.time), clock=self.market.time
         )
 
-    def portfolios(self, members: Members | None = None) -> Portfolios:
+    def portfolios(
+        self,
+        members: Members | None = None,
+        *,
+        platforms: PlatformCatalogue | None = None,
+        on_change: OnChange = nothing_follows,
+    ) -> Portfolios:
         """The real portfolios over the fakes' rows."""
         return Portfolios(
             self.holding_rows,
@@ -221,9 +234,10 @@ class World:
             self.market,
             members or Members(self.member_rows, CURRENCIES, member_hash=str, clock=self.market.time),
             GpuCatalogue.load(),
-            PlatformCatalogue.load(),
+            platforms or PlatformCatalogue.load(),
             default_plans(),
             self.tiers,
             lists={"vast": "500.farm"},
             clock=self.market.time,
+            on_change=on_change,
         )

@@ -1,16 +1,16 @@
 """What one met trigger means: the state machine of a rule, without any storage.
 
 A trigger of role ``fire`` waits for its level; once it fired it becomes ``rearm``, which waits for the value to come
-back by the band, and then ``fire`` again. Rules in per cent and extremes go to an **anchored** level of the price instead,
-until their window has passed. Steps are two triggers around an anchor that move together. ``reset`` ends the count of
-polls of a part that has not fired yet; ``follow`` moves an anchor in silence.
+back by the band, and then ``fire`` again. Rules in per cent and extremes go to an **anchored** level of the price
+instead, until their window has passed. Steps are two triggers around an anchor that move together. ``reset`` ends the
+count of polls of a part that has not fired yet; ``follow`` moves an anchor in silence.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Final, Literal
 
 from gpuscout.alerts.bands import EPSILON, SLACK, band_of, beyond, rearm_level, tick_of
 from gpuscout.alerts.messages import Metric
@@ -27,7 +27,9 @@ from gpuscout.alerts.rules import (
 )
 
 Role = Literal["fire", "rearm", "reset", "follow"]
-RELIABILITY_DROP = 0.02
+RELIABILITY_DROP: Final = 0.02
+LOWEST: Final = -1e300
+"""A level that every value lies above."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,11 +232,15 @@ def new_triggers(
         seen: the present value; None when it is unknown.
     """
     if behaviour(rule) == "step":
-        anchor = base if seen is None else seen.value
-        platform = seen.platform if seen is not None else None
+        if seen is None:
+            # Whatever comes first is the anchor: the upper side follows any value, and both sides move.
+            sides = [replace(side, level=LOWEST, role="follow") for side in step_sides(rule, 0.0, None)]
+        else:
+            sides = step_sides(rule, seen.value, seen.platform)
+        anchor = None if seen is None else seen.value
         return [
             Trigger(rule_id, receiver, key_id, s.direction, s.level, s.role, part, s.direction, base, anchor=anchor)
-            for s in step_sides(rule, anchor, platform)
+            for s in sides
         ]
     fresh = Trigger(rule_id, receiver, key_id, side, base, "fire", part, side, base)
     if seen is not None and beyond(seen.value, base, side):

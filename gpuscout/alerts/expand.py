@@ -150,9 +150,9 @@ def helpers(parts: Iterable[Part]) -> list[KeySpec]:
     for part in parts:
         key = part.key
         if key.texts is not None and key.metric != "price":
-            helper = replace(key, metric=cast(Metric, "price"), days=0)
+            helper = replace(key, metric="price", days=0)
         elif key.metric == "m_idle_hours":
-            helper = replace(key, metric=cast(Metric, "m_rented"))
+            helper = replace(key, metric="m_rented")
         else:
             continue
         found[helper.identity] = helper

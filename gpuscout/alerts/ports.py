@@ -75,7 +75,20 @@ class Preview:
 
 
 Outcome = Literal["fired", "repeated", "held", "expired", "tested", "digest"]
-HeldReason = Literal["thin", "stale", "contradicted", "outlier", "history", "cooldown", "snoozed", "unmoved", "polls"]
+HeldReason = Literal[
+    "thin",
+    "stale",
+    "contradicted",
+    "outlier",
+    "history",
+    "cooldown",
+    "snoozed",
+    "unmoved",
+    "polls",
+    "muted",
+]
+"""Why a value beyond its level did not fire. ``history``: less is stored than the rule looks back on; ``unmoved``: as
+at the last firing; ``polls``: not shown for enough polls yet; ``muted``: it fired, but the member wants no alerts."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,227 @@
+"""From a firing to its notification: when it is due, what it joins, and what programs hear of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta, tzinfo
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from gpuscout.accounts.delivery_choices import Choice, DeliveryChoices, quiet_until
+from gpuscout.accounts.members import Members
+from gpuscout.alerts.expand import Part, machine_of, series_of
+from gpuscout.alerts.messages import AlertItem, ExpiredItem, Happening, event_data
+from gpuscout.alerts.rules import DigestRule, ExtremeRule, MachineRule, NewModelRule, Owner, Rule
+from gpuscout.alerts.values import Reading, gpu_of
+from storage.alerts_eval import EvaluationStore, LedgerRow
+from storage.events import EventStore
+from storage.ids import new_id
+from storage.notifications import NotificationStore, Target
+
+KIND: Final = "alert"
+FALLBACK_AFTER: Final = timedelta(minutes=15)
+"""From when on the next channel may be used although the first one's outcome is unsure."""
+
+
+@dataclass(frozen=True, slots=True)
+class Receiver:
+    """How a member wants to hear, read before the transaction. A server has no choice."""
+
+    choice: Choice | None = None
+    zone: tzinfo = UTC
+
+
+def happened(rule: Rule, side: int) -> Happening:
+    """Which way the value went."""
+    when = rule.when
+    if isinstance(when, DigestRule):
+        return "digest"
+    if isinstance(when, NewModelRule | ExtremeRule):
+        return "new"
+    if isinstance(when, MachineRule) and when.event == "gone":
+        return "gone"
+    if rule.kind in ("change", "steps", "fleet"):
+        return "up" if side > 0 else "down"
+    return "above" if side > 0 else "below"
+
+
+def target_of(owner: Owner) -> Target:
+    """Who is told."""
+    if owner.server:
+        return Target(None, owner.guild_id, owner.channel_id, owner.role_id)
+    return Target(owner.member_id, owner.guild_id, owner.channel_id)
+
+
+class Teller:
+    """Adds notifications and events of firings."""
+
+    def __init__(
+        self,
+        evaluation: EvaluationStore,
+        notifications: NotificationStore,
+        events: EventStore,
+        choices: DeliveryChoices,
+        members: Members,
+        *,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._evaluation = evaluation
+        self._notifications = notifications
+        self._events = events
+        self._choices = choices
+        self._members = members
+        self._clock = clock
+
+    async def zone(self, member_id: int) -> tzinfo:
+        """The member's time zone."""
+        name = (await self._members.get(member_id)).timezone
+        return UTC if name is None else ZoneInfo(name)
+
+    async def receivers(self, members: Collection[int]) -> dict[int, Receiver]:
+        """How members want to hear."""
+        return {
+            member_id: Receiver(await self._choices.get(member_id), await self.zone(member_id))
+            for member_id in sorted(members)
+        }
+
+    async def tell(
+        self,
+        conn: AsyncConnection,
+        owner: Owner,
+        item: AlertItem,
+        receiver: Receiver,
+        *,
+        item_key: str,
+        poll_at: datetime | None,
+        due_at: datetime | None = None,
+    ) -> str | None:
+        """Add the item to the owner's open notification, inside the transaction that records the firing.
+
+        Args:
+            due_at: not sent before this time; quiet hours may put it off further.
+
+        Returns:
+            The notification's id; None when the member does not want alerts, or knows of this one.
+        """
+        now = self._clock()
+        found: str | None = None
+        choice = receiver.choice
+        if choice is None or choice.wants(KIND):
+            due = due_at
+            if choice is not None and not (item.severity == "critical" and choice.critical_passes):
+                due = quiet_until(choice, receiver.zone, now) or due_at
+            found = await self._notifications.add(
+                conn,
+                target_of(owner),
+                KIND,
+                item.model_dump(mode="json"),
+                item_key=item_key,
+                # What waits for the end of quiet hours is one message, what need not wait is another.
+                group_key=group_key(owner, due),
+                at=now,
+                due_at=due,
+                deadline_at=(due or now) + FALLBACK_AFTER,
+                poll_at=poll_at,
+                severity=item.severity,
+            )
+        if not item.test and not owner.server:
+            await self._events.emit(
+                conn,
+                "alert.triggered",
+                event_data(item, found),
+                member_id=owner.member_id,
+                dedupe_key=item_key,
+                at=now,
+            )
+        return found
+
+    async def expired(self, conn: AsyncConnection, owner: Owner, item: ExpiredItem, receiver: Receiver) -> str | None:
+        """Tell that a rule's time is over."""
+        now = self._clock()
+        due = None if receiver.choice is None else quiet_until(receiver.choice, receiver.zone, now)
+        return await self._notifications.add(
+            conn,
+            target_of(owner),
+            "notice",
+            item.model_dump(mode="json"),
+            item_key=f"alert-expired:{item.rule_id}:{int(item.expired_at.timestamp())}",
+            group_key=f"alert-expired:{owner.key}",
+            at=now,
+            due_at=due,
+        )
+
+    async def sample(
+        self, row: Any, owner: Owner, rule: Rule, parts: Sequence[Part], readings: Mapping[Any, Reading]
+    ) -> str | None:
+        """A marked sample with the present values, through the real path and at once."""
+        now = self._clock()
+        part = next((p for p in parts if _value(readings, p) is not None), parts[0] if parts else None)
+        item = AlertItem(
+            rule_id=row.id,
+            server=owner.server,
+            when=rule.when,
+            kind=rule.kind,
+            happened=happened(rule, part.side if part is not None else 1),
+            severity=rule.manners.severity,
+            at=now,
+            test=True,
+        )
+        if part is not None:
+            reading = readings.get(part.key.identity)
+            item = item.model_copy(
+                update={
+                    **about(part.key.subject),
+                    "metric": part.key.metric,
+                    "after": _value(readings, part),
+                    "threshold": None if part.name == "=" else part.base,
+                    "price": reading.price if reading is not None else None,
+                    "source": reading.source if reading is not None else None,
+                }
+            )
+        key = f"alert-test:{row.id}:{new_id(12)}"
+        async with self._evaluation.db.write() as conn:
+            found = await self.tell(conn, owner, item, Receiver(), item_key=key, poll_at=None)
+            entry = LedgerRow(
+                row.id,
+                f"t:{key.rpartition(':')[2]}",
+                now,
+                "tested",
+                metric=item.metric,
+                subject=part.key.subject if part is not None else None,
+                value=item.after,
+                level=item.threshold,
+                notification_id=found,
+            )
+            await self._evaluation.note(conn, [entry])
+        return found
+
+
+def group_key(owner: Owner, due: datetime | None) -> str:
+    """What is told together: everything of one receiver that waits for the same time."""
+    target = f"c:{owner.channel_id}:{owner.role_id or 0}" if owner.server else f"m:{owner.member_id}"
+    return f"alert:{target}" if due is None else f"alert:{target}:{int(due.timestamp())}"
+
+
+def about(subject: str) -> dict[str, Any]:
+    """The fields of an item that say what a subject is."""
+    series, machine = series_of(subject), machine_of(subject)
+    if series is not None:
+        return {
+            "gpu": series.gpu,
+            "platform": series.platform,
+            "region": series.region,
+            "tier": series.tier,
+            "verification": series.verification,
+        }
+    if machine is not None:
+        return {"platform": machine[0], "machine_id": machine[1]}
+    gpu = gpu_of(subject)
+    return {"gpu": gpu} if gpu else {}
+
+
+def _value(readings: Mapping[Any, Reading], part: Part) -> float | None:
+    reading = readings.get(part.key.identity)
+    return reading.value if reading is not None else None
