@@ -112,6 +112,15 @@ class MailStore:
         )
         return [int(row.member_id) for row in rows]
 
+    async def switch_on(self, conn: AsyncConnection, member_id: int, reason: OffReason, at: datetime) -> bool:
+        """Send again to the member's address, where nothing but *reason* hindered it; False where that is not so."""
+        back = await conn.execute(
+            update(mail_address)
+            .where(has_address(member_id), mail_address.c.off_reason == reason)
+            .values(off_at=None, off_reason=None, off_detail=None, updated_at=at)
+        )
+        return back.rowcount == 1
+
     async def forget(self, member_id: int) -> bool:
         """Remove the member's address and his open requests; False when there was none."""
         async with self._db.write() as conn:
@@ -279,6 +288,23 @@ class MailStore:
             )
         )
         return gone.rowcount
+
+    async def allow_before(self, conn: AsyncConnection, digests: Collection[str], scope: str, at: datetime) -> int:
+        """Lift an unsubscription of one scope that is not younger than *at*; how many."""
+        gone = await conn.execute(
+            delete(mail_suppression).where(
+                mail_suppression.c.address_hash.in_(digests),
+                mail_suppression.c.scope == scope,
+                mail_suppression.c.reason == "unsubscribe",
+                mail_suppression.c.at <= at,
+            )
+        )
+        return gone.rowcount
+
+    async def confirmed_since(self, conn: AsyncConnection, digests: Collection[str], at: datetime) -> bool:
+        """Whether somebody confirmed the address after *at*."""
+        query = select(mail_address.c.member_id).where(at_address(digests), mail_address.c.confirmed_at > at).limit(1)
+        return (await conn.execute(query)).first() is not None
 
 
 def has_address(member_id: int) -> ColumnElement[bool]:

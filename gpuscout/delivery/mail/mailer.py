@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,7 +20,7 @@ from gpuscout.delivery.mail.render import render_html, render_text
 from gpuscout.delivery.mail.sendgrid import MailService, OutgoingMail
 from storage.engine import Database
 from storage.mail import ALL, MailStore
-from storage.mail_log import MailLog, MailMessage
+from storage.mail_log import MailLog, MailMessage, MailState
 
 log = structlog.get_logger(__name__)
 
@@ -115,21 +116,24 @@ class Mailer:
         again = message.may_repeat or message.state in ("sending", "unknown")
         try:
             content = await compose(message.variant or "a")
-            if content is None:
-                await self._settle(message, "withheld", "nothing to say any more")
-                raise NotSent("refused", "there is nothing to say any more")
-            mail = self._mail(receiver, kind, message, content, t, again=again, elsewhere=elsewhere)
-        except NotSent:
-            raise
+            mail = None
+            if content is not None:
+                # Jinja2 takes a moment to load.
+                mail = await asyncio.to_thread(
+                    self._mail, receiver, kind, message, content, t, again=again, elsewhere=elsewhere
+                )
         except Exception:
             await self._settle(message, "unknown" if again else "failed", "could not be written")
             raise
+        if mail is None:
+            await self._settle(message, "withheld", "nothing to say any more")
+            raise NotSent("refused", "there is nothing to say any more")
         async with self._db.write() as conn:
             await self._log.begin(conn, message, may_repeat=again or elsewhere)
         try:
             provider_id = await self._service.send(mail)
         except NotSent as error:
-            outcome = "unknown" if again and error.outcome == "failed" else error.outcome
+            outcome: MailState = "unknown" if again and error.outcome == "failed" else error.outcome
             await self._settle(message, outcome, str(error))
             log.info("mail_not_sent", message=message.id, kind=kind, outcome=error.outcome, detail=str(error))
             raise
@@ -213,6 +217,6 @@ class Mailer:
             pictures=content.pictures,
         )
 
-    async def _settle(self, message: MailMessage, state: str, detail: str) -> None:
+    async def _settle(self, message: MailMessage, state: MailState, detail: str) -> None:
         async with self._db.write() as conn:
-            await self._log.settle(conn, message.id, state, self._clock(), detail=detail)  # type: ignore[arg-type]
+            await self._log.settle(conn, message.id, state, self._clock(), detail=detail)
