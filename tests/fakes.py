@@ -19,6 +19,7 @@ from gpuscout.accounts.servers import Servers
 from gpuscout.charts.model import ChartSpec
 from gpuscout.charts.pool import ChartImage, ChartUnavailable
 from gpuscout.delivery.notify_optin import Reach
+from gpuscout.delivery.webhooks import Webhooks
 from gpuscout.digests.compose import DigestComposer
 from gpuscout.digests.digests import Digests
 from gpuscout.plans.tiers import default_plans
@@ -30,6 +31,7 @@ from tests.fake_choices import FakeChoiceRows, FakeTiers
 from tests.fake_digests import FakeDigestRows
 from tests.fake_market import INTERVAL, NAMES, NOW, SEEN, FakeMarket, quote, side
 from tests.fake_portfolio import FakeHoldingRows, FakeMachineRows
+from tests.fake_webhooks import no_webhooks
 
 __all__ = ["INTERVAL", "NAMES", "NOW", "SEEN", "FakeMarket", "World", "quote", "side"]
 
@@ -171,6 +173,7 @@ class World:
     machine_rows: FakeMachineRows = field(default_factory=FakeMachineRows)
     state: FakeState = field(default_factory=FakeState)
     operations: FakeOperations = field(default_factory=FakeOperations)
+    webhooks: Webhooks = field(default_factory=no_webhooks)
     opt_in: FakeOptIn = field(default_factory=FakeOptIn)
     alerts: FakeAlerts = field(init=False)
 
@@ -196,6 +199,7 @@ class World:
             tiers=self.tiers,
             portfolios=self.portfolios(members),
             alerts=self.alerts,
+            webhooks=self.webhooks,
             opt_in=self.opt_in,
             state=self.state,
             operations=self.operations,
