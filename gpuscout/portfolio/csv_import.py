@@ -44,7 +44,7 @@ COLUMNS: Final[Mapping[str, str]] = {
 """Columns of the file and the attributes they fill; only ``gpu`` has to be there (or ``machine_id``)."""
 
 _UNDECIDED = frozenset({"", "undecided", "any"})
-_FORMULA = "=+-@\t\r\n＝＋－＠"
+_FORMULA = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,8 +135,8 @@ def _draft(
     given: dict[str, str] = {}
     for column, cell in zip(header, cells, strict=False):
         value = cell.strip()
-        if value.startswith("'") and value[1:2] and value[1] in _FORMULA:
-            value = value[1:]  # written before what a spreadsheet would take for a formula
+        if value.startswith("'") and _like_formula(value):
+            value = value[1:]  # written by :func:`to_csv` before what a spreadsheet would take for a formula
         if len(value) > MAX_CELL:
             raise BadHolding(COLUMNS.get(column, column), value, "long")
         if value and column in COLUMNS:
@@ -253,4 +253,11 @@ def _cell(attribute: str, value: Any) -> str:
         return repr(round(value * 100, 10))
     if isinstance(value, float):
         return repr(value)
-    return safe_cell(value) if isinstance(value, str) else str(value)
+    if not isinstance(value, str):
+        return str(value)
+    return f"'{value}" if value.startswith("'") and _like_formula(value) else safe_cell(value)
+
+
+def _like_formula(text: str) -> bool:
+    """Whether a spreadsheet would take *text* without its apostrophes for a formula."""
+    return text.lstrip("'").startswith(_FORMULA)
