@@ -118,3 +118,18 @@ class NotInRange(Refusal):
             self.field,
             t("The number of posts must be a whole number from {low} to {high}.", low=self.low, high=self.high),
         )
+
+
+class NotATime(Refusal):
+    """A time of day of a form that is none; ``same``: the end of a stretch that is its start."""
+
+    outcome = "bad_value"
+
+    def __init__(self, text: str, *, same: bool = False) -> None:
+        self.text, self.same = text, same
+        super().__init__(f"no time: {text[:40]!r}")
+
+    def sentence(self, t: Text, mention: Mention) -> str:
+        if self.same:
+            return t("Quiet hours must end at another time than they begin; leave both empty for none.")
+        return t("“{text}” is no time of day; write it as 22:00 or 10 pm.", text=plain(self.text, 20) or "…")

@@ -12,13 +12,23 @@ from cogs.account_options import CurrencyOption, ZoneOption
 from cogs.preferences import renew_preferences
 from cogs.replies import PATIENT, Place, Reply, text_of
 from cogs.services import Services
+from cogs.settings_flow import DeliveryFlow
 from cogs.slash import describe, slash
 from cogs.ui.base import Interaction, ScoutItem
 from cogs.ui.confirm import Confirm
+from cogs.ui.settings_items import delivery_items
 from cogs.usage import forget_use, seam
 from gpuscout.accounts import timezones
 from gpuscout.accounts.members import MAX_TARIFF, Member, Stored
-from gpuscout.cards.settings_card import DELETE, STORED, erase_question, erased_sentence, settings_card, stored_card
+from gpuscout.cards.settings_card import (
+    DELETE,
+    STORED,
+    erase_question,
+    erased_sentence,
+    notifications_text,
+    settings_card,
+    stored_card,
+)
 from gpuscout.cards.state import BadState
 
 AUTO: Final = "auto"
@@ -27,8 +37,9 @@ AUTO: Final = "auto"
 class Settings(commands.Cog):
     """A member's own settings."""
 
-    def __init__(self, services: Services) -> None:
+    def __init__(self, services: Services, delivery: DeliveryFlow) -> None:
         self.services = services
+        self.delivery = delivery
 
     @slash("settings", "Your time zone, currency, electricity price and language; what is stored about you", "yours")
     @describe(
@@ -62,11 +73,14 @@ class Settings(commands.Cog):
         member = await reply.within(PATIENT, self.services.members.change(interaction.user.id, values))
         renew_preferences(interaction, member)
         t = text_of(interaction)
+        choice = await reply.within(PATIENT, self.services.choices.get(member.id))
+        address = await reply.within(PATIENT, self.delivery.address(member.id))
         await reply.send(
             view=settings_card(
                 member,
                 self.services.members.currencies,
                 self._zone(member, t.locale),
+                notifications_text(choice, address, t),
                 seam(interaction.client).mention("settings"),
                 self.services.privacy_url,
                 t("Saved.") if values else None,
@@ -119,5 +133,6 @@ async def _names(services: Services, stored: Stored) -> list[str]:
 
 async def register(bot: commands.AutoShardedBot, services: Services) -> None:
     """Add the cog and its buttons to *bot*."""
-    bot.add_dynamic_items(SettingsButton)
-    await bot.add_cog(Settings(services))
+    delivery = DeliveryFlow(services)
+    bot.add_dynamic_items(SettingsButton, *delivery_items(delivery))
+    await bot.add_cog(Settings(services, delivery))

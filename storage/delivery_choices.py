@@ -97,6 +97,23 @@ class DeliveryChoiceStore:
                 .values(dm_opened_at=at)
             )
 
+    async def dm_fresh(self, member_id: int, conn: AsyncConnection | None = None) -> None:
+        """As if no direct message had ever been tried."""
+        async with self._write(conn) as open_conn:
+            await open_conn.execute(
+                update(member_delivery)
+                .where(member_delivery.c.member_id == member_id)
+                .values(dm_failures=0, dm_off_at=None, dm_opened_at=None)
+            )
+
+    async def dm_off(self, member_id: int, at: datetime, conn: AsyncConnection | None = None) -> None:
+        """Direct messages are off from *at* on."""
+        async with self._write(conn) as open_conn:
+            await self._upsert(open_conn, member_id, {}, at)
+            await open_conn.execute(
+                update(member_delivery).where(member_delivery.c.member_id == member_id).values(dm_off_at=at)
+            )
+
     async def last_refusal(self, member_id: int) -> tuple[datetime, str] | None:
         """When Discord last refused a direct message to the member, and its reason."""
         query = (

@@ -43,6 +43,13 @@ class FakeChoiceRows:
         row = self._row(member_id, at)
         row["dm_opened_at"] = row["dm_opened_at"] or at
 
+    async def dm_fresh(self, member_id: int, conn: AsyncConnection | None = None) -> None:
+        if member_id in self.rows:
+            self.rows[member_id].update(dm_failures=0, dm_off_at=None, dm_opened_at=None)
+
+    async def dm_off(self, member_id: int, at: datetime, conn: AsyncConnection | None = None) -> None:
+        self._row(member_id, at)["dm_off_at"] = at
+
     async def last_refusal(self, member_id: int) -> tuple[datetime, str] | None:
         return self.refusals.get(member_id)
 

@@ -109,6 +109,8 @@ class ChoiceRows(Protocol):
     ) -> bool: ...
     async def dm_arrived(self, member_id: int, conn: AsyncConnection | None = None) -> None: ...
     async def dm_opened(self, member_id: int, at: datetime, conn: AsyncConnection | None = None) -> None: ...
+    async def dm_fresh(self, member_id: int, conn: AsyncConnection | None = None) -> None: ...
+    async def dm_off(self, member_id: int, at: datetime, conn: AsyncConnection | None = None) -> None: ...
     async def last_refusal(self, member_id: int) -> tuple[datetime, str] | None: ...
 
 
@@ -169,8 +171,12 @@ class DeliveryChoices:
         await self._rows.dm_opened(member_id, self._clock(), conn)
 
     async def reactivate(self, member_id: int, conn: AsyncConnection | None = None) -> None:
-        """Try direct messages again."""
-        await self._rows.dm_arrived(member_id, conn)
+        """Try direct messages again, as if for the first time."""
+        await self._rows.dm_fresh(member_id, conn)
+
+    async def switch_dm_off(self, member_id: int, conn: AsyncConnection | None = None) -> None:
+        """Try no direct messages any more."""
+        await self._rows.dm_off(member_id, self._clock(), conn)
 
     async def last_refusal(self, member_id: int) -> tuple[datetime, str] | None:
         """When Discord last refused a direct message, and its reason."""

@@ -10,9 +10,14 @@ from discord import ui
 
 from config.currencies import Currencies
 from config.i18n import Text
+from gpuscout.accounts.delivery_choices import Choice
 from gpuscout.accounts.members import Member, Stored
+from gpuscout.cards.delivery_text import channels_line, quiet_line
 from gpuscout.cards.kit import Card, Rows, plain, relative
 from gpuscout.cards.page import Page, page_card
+from gpuscout.cards.portfolio_state import Do, PortfolioState, pack
+from gpuscout.cards.settings_delivery_card import PANEL, reachable
+from gpuscout.cards.settings_delivery_card import PREFIX as NOTIFY_PREFIX
 from storage.members import Erased
 
 PREFIX: Final = "me1|"
@@ -20,11 +25,19 @@ STORED, DELETE = "stored", "delete"
 
 
 def settings_card(
-    member: Member, currencies: Currencies, zone: str, command: str, privacy: str, note: str | None, t: Text
+    member: Member,
+    currencies: Currencies,
+    zone: str,
+    notifications: str,
+    command: str,
+    privacy: str,
+    note: str | None,
+    t: Text,
 ) -> Card:
     """The settings.
 
     Args:
+        notifications: where and when the member hears, in words.
         zone: the member's time zone in words.
         command: mention of ``/settings``.
         privacy: address of the privacy page.
@@ -35,6 +48,7 @@ def settings_card(
         f"**{t('Currency')}** {_currency(member, currencies, t)}",
         f"**{t('Electricity')}** {tariff_text(member, t)}\n-# {t('For what GPUs earn after electricity.')}",
         f"**{t('Language')}** {language_name(member.locale, t)}",
+        f"**{t('Notifications')}** {notifications}",
     ]
     sections = [f"✅ {note}"] if note else []
     sections.append("\n".join(lines))
@@ -44,7 +58,26 @@ def settings_card(
         footer=t("Change one: {command} and pick an option. Only you see this.", command=command),
         links=[(t("Privacy"), privacy)],
     )
-    return page_card(page, _row((t("What is stored about me"), STORED, "🗂️"), (t("Delete my data"), DELETE, "🗑️")))
+    more: Rows = ui.ActionRow()
+    more.add_item(ui.Button[Card](label=t("Notifications"), custom_id=NOTIFY_PREFIX + PANEL, emoji="🔔"))
+    tariff = pack(PortfolioState(), Do.TARIFF)
+    more.add_item(ui.Button[Card](label=t("Electricity by the hour"), custom_id=tariff, emoji="⚡"))
+    row = _row((t("What is stored about me"), STORED, "🗂️"), (t("Delete my data"), DELETE, "🗑️"))
+    return page_card(page, more, row)
+
+
+def notifications_text(choice: Choice, address: str | None, t: Text) -> str:
+    """Where and when the member hears, in a few words.
+
+    Args:
+        address: the confirmed e-mail address; None: there is none.
+    """
+    said = [channels_line(reachable(choice.usable, address), t)]
+    if choice.dm_off_at is not None:
+        said.append("⚠️ " + t("direct messages are off"))
+    if choice.quiet is not None:
+        said.append(t("quiet from {span}", span=quiet_line(choice.quiet, t)))
+    return " · ".join(said)
 
 
 def _row(*buttons: tuple[str, str, str]) -> Rows:

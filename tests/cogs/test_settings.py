@@ -22,7 +22,14 @@ async def test_nothing_is_stored_by_looking(scene: Scene, world: World) -> None:
     assert "**Electricity** not set" in text
     assert "**Language** as your Discord" in text
     assert world.member_rows.rows == {}
-    assert list(buttons(result.response)) == ["Privacy", "What is stored about me", "Delete my data"]
+    assert "**Notifications** direct message, else mention where you set it" in text
+    assert list(buttons(result.response)) == [
+        "Privacy",
+        "Notifications",
+        "Electricity by the hour",
+        "What is stored about me",
+        "Delete my data",
+    ]
 
 
 async def test_set_everything(scene: Scene, world: World) -> None:
