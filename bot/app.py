@@ -43,6 +43,7 @@ from bot.parts import (
 from bot.portfolio_role import make_portfolios, portfolio_handlers, portfolio_schedule
 from bot.scheduler import Scheduler
 from bot.vitals import Vitals
+from bot.webhook_role import WebhookWork, make_webhooks, webhook_notices, webhook_schedule
 from bot.worker import Handler, Worker
 from config.currencies import Currencies, default_currencies
 from config.settings import Role, Settings
@@ -55,6 +56,7 @@ from gpuscout.market.ingest import IngestReport
 from gpuscout.market.reader import MarketReader
 from gpuscout.plans.tiers import EveryoneFree, default_plans
 from gpuscout.resilience.health import HealthBoard
+from gpuscout.resilience.public_connect import PUBLIC_ONLY, AddressRules
 from gpuscout.telemetry.loopdelay import LoopDelaySampler
 from gpuscout.telemetry.metrics import Metrics
 from gpuscout.telemetry.recorder import StoredUsage
@@ -77,6 +79,7 @@ if TYPE_CHECKING:
     from gpuscout.delivery.discord_channel import ChannelPosts
     from gpuscout.delivery.notify_optin import OptIn
     from gpuscout.delivery.ports import DirectMessages
+    from gpuscout.delivery.webhooks import Webhooks
     from gpuscout.portfolio.portfolios import Portfolios
 
 log = structlog.get_logger(__name__)
@@ -118,6 +121,8 @@ class App:
         self.market: MarketReader = make_reader(parts, self._next_poll)
         self.vitals = Vitals(parts, self.market, self.metrics, self._latencies)
         self.worker: Worker | None = None
+        self.webhook_rules: AddressRules = PUBLIC_ONLY
+        self.webhook_work: WebhookWork | None = None
         self.sender: Worker | None = None
         self._pace = DiscordPace()
         self.bot: ScoutBot | None = None
@@ -253,6 +258,7 @@ class App:
             await self.parts.jobs.release_all()
         if "worker" in self.roles:
             self._start_sender()
+            self._start_webhooks()
         self.worker = Worker(
             self.parts.db,
             self.parts.jobs,
@@ -280,6 +286,7 @@ class App:
                     **portfolio_schedule(),
                     **alerts_schedule(),
                     **digests_schedule(),
+                    **webhook_schedule(self.parts),
                 },
                 clock=self.parts.clock,
             )
@@ -294,6 +301,7 @@ class App:
             self._members(),
             self._notifications,
             renderers={**digest_renderers(self.charts), **alerts},
+            notices=webhook_notices(),
             whole_notices=ended,
             metrics=self.metrics,
         )
@@ -308,9 +316,20 @@ class App:
         self.sender.start()
         self._later("sender", self.sender.stop)
 
+    def _start_webhooks(self) -> None:
+        work = WebhookWork(self.parts, self.webhook_rules)
+        work.start()
+        self._later("webhooks", work.stop)
+        self.webhook_work = work
+
     def _wake_sender(self) -> None:
         if self.sender is not None:
             self.sender.wake()
+        self._wake_webhooks()
+
+    def _wake_webhooks(self) -> None:
+        if self.webhook_work is not None:
+            self.webhook_work.wake()
 
     def _members(self) -> Members:
         return make_members(self.parts, self.hasher, self.usage_store)
@@ -374,6 +393,7 @@ class App:
             uses=self.usage_store,
             hasher=self.hasher,
             opt_in=make_opt_in(self.parts, self._notifications),
+            webhooks=make_webhooks(self.parts, rules=self.webhook_rules, wake=self._wake_webhooks),
         )
         bot = self.bot
         task = asyncio.create_task(stay_connected(bot, token.get_secret_value()), name="discord")
@@ -427,6 +447,7 @@ async def make_bot(
     uses: UsageStore | None = None,
     hasher: IdHasher | None = None,
     opt_in: OptIn | None = None,
+    webhooks: Webhooks | None = None,
     sync: bool = True,
 ) -> ScoutBot:
     """The Discord client with its cogs; without *usage* (one-shot commands) nothing is recorded.
@@ -464,6 +485,7 @@ async def make_bot(
         portfolios=portfolios,
         alerts=AlertRoom(parts, market, members, portfolios).alerts,
         digests=make_digests(parts, market, members, portfolios),
+        webhooks=webhooks or make_webhooks(parts),
         opt_in=opt_in or NoOptIn(),
         state=parts.state,
         operations=ProcessOperations(parts),

@@ -18,6 +18,7 @@ from cogs import (
     settings,
     status,
     watchlist,
+    webhook,
 )
 from cogs.compare_flow import CompareFlow
 from cogs.drawn import ChartBook
@@ -38,5 +39,5 @@ async def load_all(bot: commands.AutoShardedBot, services: Services) -> None:
     holdings = PortfolioFlow(services, book)
     await portfolio.register(bot, holdings, PortfolioFiles(holdings))
     await roi.register(bot, holdings)
-    for room in (named, watchlist, digest, settings, server, status, help, about):
+    for room in (named, watchlist, digest, webhook, settings, server, status, help, about):
         await room.register(bot, services)

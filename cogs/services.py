@@ -18,6 +18,7 @@ from gpuscout.accounts.servers import Servers
 from gpuscout.alerts.ports import AlertsPort
 from gpuscout.charts.model import ChartSpec
 from gpuscout.delivery.notify_optin import OptIn
+from gpuscout.delivery.webhooks import Webhooks
 from gpuscout.digests.digests import Digests
 from gpuscout.market.ports import Market
 from gpuscout.plans.tiers import Plans, TierOf
@@ -120,6 +121,7 @@ class Services:
         tiers: Which plan a member is on.
         portfolios: What members hold, what it is worth, and advice.
         alerts: Rules of members and servers.
+        webhooks: Where members' and servers' events are sent.
         opt_in: The first DM, when a member asks to be told something.
         state: Small persistent state (command hash and ids).
         operations: Jobs and database, for ``/status``.
@@ -144,6 +146,7 @@ class Services:
     tiers: TierOf
     portfolios: PortfolioPort
     alerts: AlertsPort
+    webhooks: Webhooks
     opt_in: OptIn
     state: StateStore
     operations: Operations
