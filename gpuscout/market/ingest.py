@@ -23,6 +23,7 @@ from gpuscout.market.rows import key_of, texts_of, values_of
 from gpuscout.market.sources.base import FeedDocument, FetchResult, MarketSource
 from gpuscout.market.trends import MARKET_WORK, mark_changed
 from gpuscout.market.watch import Notice, Verdict, load_watch, observe, save_watch
+from storage.alerts_work import StoredUpdate, enqueue_evaluation
 from storage.jobs import JobStore
 from storage.market import MarketStore, QuoteValues, Rejected, SeriesTexts, UnknownName, UpdateRows
 from storage.state import AppState
@@ -202,6 +203,7 @@ class Ingest:
     ) -> tuple[int, tuple[str, ...], int | None]:
         stored = 0
         updates: list[str] = []
+        fresh: list[StoredUpdate] = []
         version: int | None = None
         try:
             async with self._store.db.write() as conn:
@@ -212,6 +214,8 @@ class Ingest:
                         updates.append(normalised.document.feed)
                         oldest = await self._store_older(conn, update_id, normalised)
                         await self._cause(conn, normalised.document, oldest)
+                        fresh.append(StoredUpdate(update_id, oldest))
+                await enqueue_evaluation(conn, self._store.db, self._jobs, fresh, self.clock())
                 if updates:
                     version = await self._state.bump_version(conn, VERSION_NAME)
                 await save_watch(self._state, self._watch_name, verdict.state, conn)
