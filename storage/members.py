@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from storage.engine import Database
 from storage.tables import app_state, member, usage_event, watchlist_item
+from storage.tables_mail import mail_address, mail_assignment, mail_confirmation, mail_message, mail_sequence
 from storage.tables_portfolio import holding, portfolio_snapshot, tariff_plan
 
 Watched = Literal["added", "known", "full"]
@@ -35,7 +36,16 @@ class Erased:
     """Rows of each table of :data:`OWNED` that had any."""
 
 
-OWNED: Final = (holding, portfolio_snapshot, tariff_plan)
+OWNED: Final = (
+    holding,
+    portfolio_snapshot,
+    tariff_plan,
+    mail_address,
+    mail_confirmation,
+    mail_message,
+    mail_assignment,
+    mail_sequence,
+)
 """Further tables whose rows belong to the member of their ``member_id``, in the order in which they are erased."""
 
 

@@ -31,6 +31,13 @@ Compose = Callable[[str], Awaitable[MailContent | None]]
 """Makes the content of one variant (``a`` where there is no test); None: there is nothing to say any more."""
 
 
+class MailWithheld(NotSent):
+    """The receiver declined it, his address is dead, or there is nothing to say any more: as it should be."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__("refused", detail)
+
+
 @dataclass(frozen=True, slots=True)
 class Receiver:
     """Who a mail goes to.
@@ -110,6 +117,8 @@ class Mailer:
         message = await self._open(receiver, kind, key, notification_id)
         if message.state == "sent":
             return message.id
+        if message.state == "withheld":
+            raise MailWithheld(message.detail or "not wanted")
         if message.settled or message.tries >= MAX_TRIES:
             raise NotSent("refused", message.detail or "tried too often")
         # What was under way when its process ended, or whose answer was lost, may have arrived.
@@ -127,7 +136,7 @@ class Mailer:
             raise
         if mail is None:
             await self._settle(message, "withheld", "nothing to say any more")
-            raise NotSent("refused", "there is nothing to say any more")
+            raise MailWithheld("there is nothing to say any more")
         async with self._db.write() as conn:
             await self._log.begin(conn, message, may_repeat=again or elsewhere)
         try:
@@ -171,7 +180,7 @@ class Mailer:
                 return message
             why = f"suppressed: {against[0].reason} ({against[0].scope})"
             await self._log.settle(conn, message.id, "withheld", now, detail=why)
-        raise NotSent("refused", why)
+        raise MailWithheld(why)
 
     def _mail(
         self,
