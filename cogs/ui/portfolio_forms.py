@@ -131,7 +131,7 @@ class EditForm(_Form):
         self._flow = flow
         self._state = state.of(holding.id)
         self.name = self.field(
-            "name", t("Name"), t("For your own eyes, for example Rig 1"), holding.name or "", longest=_NAME
+            "name", t("Name of the rig"), t("For your own eyes, for example Rig 1"), holding.name or "", longest=_NAME
         )
         self.quantity: ui.TextInput[Any] | None = None
         self.price: ui.TextInput[Any] | None = None

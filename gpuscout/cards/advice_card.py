@@ -98,10 +98,10 @@ def evidence_card(advice: HoldingAdvice, state: PortfolioState, facts: Portfolio
     if isinstance(advice.price, PriceAdvice):
         first.append(words.evidence_line(advice.price, t))
     sections = ["\n".join(first)]
-    if evidence is not None:
+    if evidence is not None and isinstance(advice.price, PriceAdvice | NotEnoughEvidence):
         block = [f"-# {words.sample_line(evidence, facts, t)}"]
         if evidence.points:
-            block.append(words.bands_table(evidence, t))
+            block.append(words.bands_table(advice.price, holding.asked_price, t))
             block.append("-# " + _method(t))
         sections.append("\n".join(block))
     if use := words.use_lines(advice, t):
@@ -120,6 +120,9 @@ def evidence_card(advice: HoldingAdvice, state: PortfolioState, facts: Portfolio
 
 def _method(t: Text) -> str:
     return t(
-        "Listed machines like yours by price: **rented** is what is rented now, **fit** the share that never rises "
-        "with the price, **$/month** your expected net income there. Intervals cover 9 of 10 draws of the machines."
+        "Listed machines like yours by price ({now} yours, {best} suggested): **rented** is what is rented now, "
+        "**fit** the share that never rises with the price, **$** your expected net income a month there. Intervals "
+        "cover 9 of 10 draws of the machines.",
+        now=words.NOW_MARK,
+        best=words.BEST_MARK,
     )

@@ -136,9 +136,7 @@ def use_lines(advice: HoldingAdvice, t: Text) -> list[str]:
     use = advice.use
     if use is None:
         return []
-    ranked = " · ".join(
-        t("{use} {day}", use=use_name(option.use, t), day=say.per_day(option.net_day, t)) for option in use.alternatives
-    )
+    ranked = " · ".join(f"{use_name(option.use, t)} {say.per_day(option.net_day, t)}" for option in use.alternatives)
     mark = "✅" if use.best in ("host", "host_and_mine") else "⚠️"
     lines = [f"{mark} " + t("Best use: **{use}**. {ranked}", use=use_name(use.best, t), ranked=ranked)]
     tariff = t.money(use.tariff, per="kWh")
@@ -194,15 +192,24 @@ def move_line(advice: HoldingAdvice, facts: PortfolioFacts, t: Text) -> str | No
     )
 
 
-def bands_table(evidence: Evidence, t: Text) -> str:
-    """Rented share and income by price, about 32 characters wide."""
-    digits = words.decimals(edge for point in evidence.points for edge in (point.low, point.high))
-    cells = [[t("$/h"), t("GPUs"), t("rented"), t("fit"), t("$/month")]]
-    for point in evidence.points:
-        low, high = t.number(point.low, digits=digits), t.number(point.high, digits=digits)
+NOW_MARK, BEST_MARK = "•", "▸"
+
+
+def bands_table(price: PriceAdvice | NotEnoughEvidence, present: float | None, t: Text) -> str:
+    """Rented share and income by price, 28 characters wide: it fits a phone.
+
+    The band of the *present* price and that of the suggested one are marked.
+    """
+    points = price.evidence.points if price.evidence is not None else ()
+    digits = words.decimals(point.price for point in points)
+    best = price.best_price if isinstance(price, PriceAdvice) and price.kind != "keep" else None
+    cells = [[" $/h", "GPUs", t("rented"), t("fit"), "$"]]
+    for point in points:
+        here = present is not None and point.low <= present <= point.high
+        mark = BEST_MARK if best is not None and point.low <= best <= point.high else NOW_MARK if here else " "
         cells.append(
             [
-                low if low == high else f"{low}–{high}",
+                f"{mark}{t.number(point.price, digits=digits)}",
                 t.number(point.gpus),
                 t.percent(point.share),
                 t.percent(point.fit.value),

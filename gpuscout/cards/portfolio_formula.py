@@ -28,7 +28,7 @@ def known_words(t: Text) -> dict[str, str]:
         "board power of one GPU": t("board power of one GPU"),
         "electricity price": t("electricity price"),
         "electricity price, mean of your week": t("electricity price, mean of your week"),
-        "GPUs": t("GPUs"),
+        "GPUs": t("number of GPUs"),
         "days in a mean month": t("days in a mean month"),
         "Gross a day": t("Gross a day"),
         "Fee a day": t("Fee a day"),
@@ -57,7 +57,7 @@ def quantity(value: float, unit: Unit, t: Text) -> str:
     if unit == "USD/GPU-hour":
         return t("{amount} per GPU-hour", amount=_usd(value, 4, t))
     if unit == "USD/kWh":
-        return t("{amount}/kWh", amount=_usd(value, 4, t))
+        return f"{_usd(value, 4, t)}/kWh"
     if unit == "USD/day":
         return t("{amount}/day", amount=_usd(value, 4, t))
     if unit == "USD/month":
@@ -67,7 +67,7 @@ def quantity(value: float, unit: Unit, t: Text) -> str:
     if unit == "share":
         return t.percent(value, digits=2)
     if unit == "W":
-        return t("{watts} W", watts=t.number(value))
+        return f"{t.number(value)} W"
     if unit == "GPUs":
         return t.number(value)
     text = t.number(value, digits=0 if value == int(value) else 2)

@@ -61,9 +61,9 @@ def import_card(report: CsvReport, existing: int, warning: str | None, facts: Po
     """
     good, bad = len(report.rows), report.bad
     container: ui.Container[Card] = ui.Container(accent_colour=WARNING if bad or warning or not good else ACCENT)
-    lines = [f"## {t('Import')}"]
+    lines = [f"## {t('Import a file')}"]
     lines.append(
-        t("**{good}** rows are good, **{bad}** are not. Nothing is stored yet.", good=t.number(good), bad=t.number(bad))
+        t("Good rows: **{good}** · bad rows: **{bad}**. Nothing is stored yet.", good=t.number(good), bad=t.number(bad))
     )
     if existing and good:
         lines.append(
@@ -163,4 +163,4 @@ def exported_card(filename: str, count: int, t: Text) -> Card:
 def settled_card(sentence: str, t: Text) -> Card:
     """What came of an import."""
     row: Rows = ui.ActionRow(button(PortfolioState(), Do.SHOW, t("Whole portfolio"), "📋"))
-    return page_card(Page(t("Import"), [sentence]), row)
+    return page_card(Page(t("Import a file"), [sentence]), row)

@@ -61,7 +61,7 @@ def problem_sentence(field: str, value: str, problem: str, t: Text) -> str:
     if problem == "range" and (limits := bounds(field, t)) is not None:
         return t("“{value}” is not possible for {field}: it takes {limits}.", value=shown, field=name, limits=limits)
     said = {
-        "unknown": t("“{value}” is not known as {field}; pick one from the list.", value=shown, field=name),
+        "unknown": t("“{value}” is no known value for {field}.", value=shown, field=name),
         "number": t("“{value}” is no number for {field}.", value=shown, field=name),
         "whole": t("“{value}” is no whole number for {field}.", value=shown, field=name),
         "date": t("“{value}” is no day for {field}; write it like 2025-12-31.", value=shown, field=name),

@@ -79,11 +79,8 @@ def _range(found: Payback, t: Text) -> str:
 
 
 def _table(found: Payback, t: Text) -> str:
-    """Three cases side by side, 32 characters wide."""
+    """Three cases side by side, 28 characters wide: it fits a phone."""
     cases = (found.slow, found.expected, found.fast)
-
-    def row(label: str, *cells: str) -> list[str]:
-        return [label, *cells]
 
     def money(value: float) -> str:
         return t.number(value, digits=0 if abs(value) >= 100 else 2).replace("-", say.MINUS)
@@ -91,16 +88,20 @@ def _table(found: Payback, t: Text) -> str:
     def months(value: float | None) -> str:
         return NOTHING if value is None else _months(value, t)
 
-    cells = [
-        row("", t("slow"), t("exp."), t("fast")),
-        row("$/GPU-h", *(t.number(case.price, digits=3) for case in cases)),
-        row(t("rented"), *(t.percent(case.utilization) for case in cases)),
-        row(t("before el."), *(money(case.before_electricity_month) for case in cases)),
-        row(t("net $/mo"), *(money(case.net_month) for case in cases)),
-        row(t("months"), *(months(case.months) for case in cases)),
-        row(t("without el."), *(months(case.months_before_electricity) for case in cases)),
-    ]
-    return code_block(pad(cells, gap=1))
+    before, after = f" {t('$/month')}", f" {t('months')}"
+    lines = pad(
+        [
+            ["", t("slow"), t("exp."), t("fast")],
+            ["$/GPU-h", *(t.number(case.price, digits=3) for case in cases)],
+            [t("rented"), *(t.percent(case.utilization) for case in cases)],
+            [before, *(money(case.before_electricity_month) for case in cases)],
+            [after, *(months(case.months_before_electricity) for case in cases)],
+            [before, *(money(case.net_month) for case in cases)],
+            [after, *(months(case.months) for case in cases)],
+        ],
+        gap=1,
+    )
+    return code_block([*lines[:3], t("before electricity"), *lines[3:5], t("after electricity"), *lines[5:]])
 
 
 def _assumptions(found: Payback, t: Text) -> list[str]:
