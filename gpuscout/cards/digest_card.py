@@ -111,8 +111,13 @@ def _table(lines: Sequence[MoverLine], t: Text) -> str:
             name = f"{name} {code_safe(line.platform_name, 12)}"[:_LONG_NAME]
         _, change, used = says.mover_cells(line, t)
         price = words.NOTHING if line.price is None else t.number(line.price, digits=digits)
-        cells.append([name, ("~" if line.weak else "") + price, change, used])
+        cells.append([name, ("~" if line.weak else "") + price, _narrow(change), _narrow(used)])
     return code_block(pad(cells, gap=1))
+
+
+def _narrow(percent: str) -> str:
+    """A percentage without the space that some languages put before the sign: a phone shows 32 characters."""
+    return percent.replace("\u00a0", "")
 
 
 def _prices(lines: Sequence[MoverLine]) -> Rows | None:

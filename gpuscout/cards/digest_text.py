@@ -18,6 +18,7 @@ from gpuscout.portfolio.models import DAYS_A_MONTH
 Show = Callable[[str], str]
 When = Callable[[datetime], str]
 """Makes a time readable: Discord's own mark on cards, words in mails."""
+_CENTS = re.compile(r"[.,]00(?!\d)")
 _ESCAPED = re.compile(r"\\([\\*_~|`#>\[\]<])")
 
 
@@ -69,7 +70,7 @@ def per_day(usd: float, t: Text) -> str:
 
 def portfolio_lead(part: PortfolioPart, t: Text) -> str:
     """Expected net income a day and a month."""
-    month = t.money(round(part.net_day * DAYS_A_MONTH)).removesuffix(".00").replace("-", "−")
+    month = _CENTS.sub("", t.money(round(part.net_day * DAYS_A_MONTH))).replace("-", "−")
     return t("{day} net expected, {month} a month", day=per_day(part.net_day, t), month=month)
 
 

@@ -44,7 +44,7 @@ def settings_card(
         note: what was just changed, in a sentence.
     """
     lines = [
-        f"**{t('Time zone')}** {plain(zone, 120)}\n-# {t('For the charts you ask for.')}",
+        f"**{t('Time zone')}** {plain(zone, 120)}\n-# {t('For your charts, your quiet hours and your digest.')}",
         f"**{t('Currency')}** {_currency(member, currencies, t)}",
         f"**{t('Electricity')}** {tariff_text(member, t)}\n-# {t('For what GPUs earn after electricity.')}",
         f"**{t('Language')}** {language_name(member.locale, t)}",
