@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from storage.engine import Database
 from storage.market import SeriesTexts
 from storage.market_many import ids_of
+from storage.tables_alerts import alert_hold as hold
 from storage.tables_alerts import alert_key as key
 from storage.tables_alerts import alert_ledger as ledger
 from storage.tables_alerts import alert_rule as rule
@@ -177,6 +178,18 @@ class AlertStore:
             .outerjoin(n, n.c.id == ledger.c.notification_id)
             .where(ledger.c.rule_id == rule_id)
             .order_by(ledger.c.last_at.desc(), ledger.c.id.desc())
+            .limit(limit)
+        )
+        return await self._rows(query)
+
+    async def holds(self, rule_id: int, since: int, limit: int) -> Sequence[Row[Any]]:
+        """Polls from *since* on (epoch seconds) of which a value that the rule watches was not judged, newest first."""
+        watched = select(func.coalesce(trigger.c.home_id, trigger.c.key_id)).where(trigger.c.rule_id == rule_id)
+        query = (
+            select(hold, key.c.metric, key.c.subject)
+            .join(key, key.c.id == hold.c.key_id)
+            .where(hold.c.key_id.in_(watched), hold.c.last_at >= since)
+            .order_by(hold.c.last_at.desc(), hold.c.key_id)
             .limit(limit)
         )
         return await self._rows(query)

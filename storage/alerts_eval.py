@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from storage import tables as t
 from storage.engine import Database
+from storage.tables_alerts import alert_hold as hold
 from storage.tables_alerts import alert_key as key
 from storage.tables_alerts import alert_ledger as ledger
 from storage.tables_alerts import alert_rule as rule
@@ -18,6 +19,7 @@ from storage.tables_alerts import alert_trigger as trigger
 
 CHUNK: Final = 500
 """Rows of one write transaction, and ids of one statement."""
+DAY: Final = 86_400
 TRIGGER_COLUMNS: Final = tuple(column.name for column in trigger.c if column.name != "id")
 
 
@@ -115,6 +117,31 @@ class EvaluationStore:
                 .where(key.c.id == bindparam("k"), older)
                 .values(held=bindparam("r"), held_value=bindparam("v"), held_poll=bindparam("p")),
                 held,
+            )
+            statement = self.db.insert(hold)
+            await conn.execute(
+                statement.on_conflict_do_update(
+                    index_elements=["key_id", "reason", "day"],
+                    set_={
+                        "last_at": statement.excluded.last_at,
+                        "count": hold.c.count + 1,
+                        "value": statement.excluded.value,
+                    },
+                    where=hold.c.last_at < statement.excluded.last_at,
+                ),
+                [
+                    {
+                        "key_id": v.key_id,
+                        "reason": v.held,
+                        "day": v.at // DAY,
+                        "at": v.at,
+                        "last_at": v.at,
+                        "count": 1,
+                        "value": v.value,
+                    }
+                    for v in values
+                    if v.held is not None
+                ],
             )
 
     # --- the range join ---
@@ -302,6 +329,7 @@ class EvaluationStore:
 
     async def purge(self, conn: AsyncConnection, before: datetime, removed_before: datetime) -> int:
         """Forget ledger rows last extended before *before*, and rules removed before *removed_before*."""
+        await conn.execute(delete(hold).where(hold.c.day < int(before.timestamp()) // DAY))
         old = select(ledger.c.id).where(ledger.c.last_at < before).limit(CHUNK).scalar_subquery()
         gone = await conn.execute(delete(ledger).where(ledger.c.id.in_(old)))
         await conn.execute(delete(rule).where(rule.c.state == "removed", rule.c.updated_at < removed_before))

@@ -15,6 +15,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    PrimaryKeyConstraint,
     SmallInteger,
     String,
     Table,
@@ -150,6 +151,21 @@ alert_ledger = Table(
     Index("ix_alert_ledger_rule_id_last_at", "rule_id", "last_at"),
     Index("ix_alert_ledger_last_at", "last_at"),
     Index("ix_alert_ledger_notification_id", "notification_id"),
+)
+
+alert_hold = Table(
+    "alert_hold",
+    metadata,
+    # Polls of which a value was not judged, for whoever asks why nothing fired: one row a reason and day.
+    Column("key_id", ForeignKey("alert_key.id"), nullable=False),
+    Column("reason", String(16), nullable=False),
+    Column("day", Integer, nullable=False),  # days since 1970 (UTC)
+    Column("at", BigInteger, nullable=False),  # source time of the first and of the last such poll, epoch seconds
+    Column("last_at", BigInteger, nullable=False),
+    Column("count", Integer, nullable=False),
+    Column("value", Float),
+    PrimaryKeyConstraint("key_id", "reason", "day"),
+    Index("ix_alert_hold_day", "day"),
 )
 
 alert_work = Table(

@@ -13,12 +13,14 @@ from gpuscout.alerts.ports import Absurd
 from gpuscout.alerts.rules import (
     ChangeRule,
     DemandRule,
+    GpuScope,
     Owner,
     PriceRule,
     Rule,
     StepsRule,
     UtilizationRule,
     needs_member,
+    scope_of,
 )
 from gpuscout.alerts.values import Reading
 
@@ -54,6 +56,8 @@ def check_current(
         Absurd
     """
     when = rule.when
+    if not isinstance(scope_of(rule), GpuScope):
+        return  # one level for many models may be meant for some of them
     for part in parts:
         reading = readings.get(part.key.identity)
         price = reading.price if reading is not None else None
@@ -64,8 +68,8 @@ def check_current(
             raise Absurd("far", value, metric)
         if isinstance(when, ChangeRule | StepsRule) and price:
             amount = price * when.amount / 100 if when.unit == "percent" else when.amount
-            # Half a tick and less is seen only as a whole one, which may be no move at all.
-            if amount < tick_of(platform) / 2:
+            # Half a tick and less is seen only as a whole one, which may be no move at all (a step is never less).
+            if isinstance(when, ChangeRule) and amount < tick_of(platform) / 2:
                 raise Absurd("within_tick", price, "price")
             if when.unit == "usd" and amount > price * FAR:
                 raise Absurd("far", price, "price")

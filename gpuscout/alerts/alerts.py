@@ -208,9 +208,16 @@ class Alerts:
             attempts.setdefault(tried.notification_id, []).append(
                 Attempt(tried.at, tried.channel, tried.outcome, tried.detail, tried.message_id)
             )
+        told = [_entry(e, attempts.get(e.notification_id, [])) for e in entries]
+        known = {(e.metric, e.subject, e.reason, e.at.date()) for e in told}
+        holds = [
+            held
+            for h in await self._store.holds(rule_id, int(row.created_at.timestamp()), limit)
+            if (held := _hold(h)) and (held.metric, held.subject, held.reason, held.at.date()) not in known
+        ]
         return Why(
             view_of(row),
-            [_entry(e, attempts.get(e.notification_id, [])) for e in entries],
+            sorted((*told, *holds), key=lambda entry: entry.last_at, reverse=True)[:limit],
             [_watched(w) for w in await self._store.watched(rule_id)],
         )
 
@@ -437,6 +444,21 @@ def _entry(row: Any, attempts: Sequence[Attempt]) -> LedgerEntry:
         sent_at=row.sent_at,
         may_repeat=bool(row.may_repeat),
         attempts=tuple(attempts),
+    )
+
+
+def _hold(row: Any) -> LedgerEntry:
+    """Polls of which a value was not judged, whatever it was."""
+    return LedgerEntry(
+        at=datetime.fromtimestamp(row.at, UTC),
+        last_at=datetime.fromtimestamp(row.last_at, UTC),
+        outcome="held",
+        reason=cast(HeldReason, row.reason),
+        count=row.count,
+        metric=row.metric,
+        subject=row.subject,
+        value=row.value,
+        level=None,
     )
 
 

@@ -108,6 +108,7 @@ class LedgerEntry:
 
     Attributes:
         count: polls that a holding back goes on for.
+        level: what the value passed; None of a value that was not judged, whatever it was.
         state, sent_via, message_id, sent_at: of the notification.
     """
 

@@ -160,6 +160,19 @@ def upgrade() -> None:
     op.create_index("ix_alert_ledger_last_at", "alert_ledger", ["last_at"])
     op.create_index("ix_alert_ledger_notification_id", "alert_ledger", ["notification_id"])
     op.create_table(
+        "alert_hold",
+        _integer("key_id", nullable=False),
+        _text("reason", 16),
+        _integer("day", nullable=False),
+        _big("at", nullable=False),
+        _big("last_at", nullable=False),
+        _integer("count", nullable=False),
+        _real("value"),
+        sa.ForeignKeyConstraint(["key_id"], ["alert_key.id"], name="fk_alert_hold_key_id_alert_key"),
+        sa.PrimaryKeyConstraint("key_id", "reason", "day", name="pk_alert_hold"),
+    )
+    op.create_index("ix_alert_hold_day", "alert_hold", ["day"])
+    op.create_table(
         "alert_work",
         _big("update_id", nullable=False),
         _big("cycle", nullable=False),
@@ -171,5 +184,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    for table in ("alert_work", "alert_ledger", "alert_trigger", "alert_key", "alert_rule"):
+    for table in ("alert_work", "alert_hold", "alert_ledger", "alert_trigger", "alert_key", "alert_rule"):
         op.drop_table(table)
