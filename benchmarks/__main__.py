@@ -23,6 +23,8 @@ NAMES = (
     "chart_render",
     "command_dispatch",
     "start_to_ready",
+    "jobs_throughput",
+    "poll_to_dm",
 )
 
 

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from bot.finishing import Finisher
 from storage.engine import Database
 from storage.errors import LeaseLost
 from storage.job_model import DEFAULT_BACKOFF, Job, RetryStrategy
@@ -21,6 +22,8 @@ LEASE_SECONDS = 60.0
 LIMIT_SECONDS = 900.0
 POLL_SECONDS = 1.0
 """How often other processes' jobs are looked for; jobs of this process wake the worker at once."""
+GATHER_SECONDS = 0.01
+"""How long a free place waits for others, so that one claim serves them all."""
 MOST_SECONDS = 15.0
 """Longest pause between looks while the database does not answer."""
 
@@ -131,6 +134,7 @@ class Worker:
         self._limit = limit
         self._poll = poll
         self._clock = clock
+        self._finisher = Finisher(db, jobs)
         self._wake = asyncio.Event()
         self._running: set[asyncio.Task[None]] = set()
         self._loop: asyncio.Task[None] | None = None
@@ -163,15 +167,20 @@ class Worker:
     async def _work(self) -> None:
         kinds = tuple(self._handlers)
         failures = 0
+        full = False
         while not self._stopping.is_set():
+            if full:
+                await self._let_places_free()
             self._wake.clear()
             claimed: list[Job] = []
             try:
                 free = self._concurrency - len(self._running)
                 if free > 0:
                     claimed = await self._jobs.claim(kinds, free, self._lease)
+                full = bool(claimed) and len(claimed) == free
                 failures = 0
             except Exception as error:
+                full = False
                 # The database may be away for a while; jobs stay where they are.
                 failures += 1
                 log.error("worker_claim_failed", failures=failures, exc_info=error if failures == 1 else None)
@@ -185,6 +194,16 @@ class Worker:
                 task.add_done_callback(self._ended)
             if not claimed:
                 await self._pause(min(MOST_SECONDS, self._poll * 2.0 ** min(failures, 10)))
+
+    async def _let_places_free(self) -> None:
+        """While more jobs wait than there are places: claim for several places at once, if they are free soon."""
+        ends = time.monotonic() + GATHER_SECONDS
+        while self._concurrency - len(self._running) < (self._concurrency + 1) // 2 and not self._stopping.is_set():
+            left = ends - time.monotonic()
+            if left <= 0:
+                return
+            self._wake.clear()
+            await self._pause(left)
 
     def _ended(self, _task: asyncio.Task[None]) -> None:
         self._wake.set()
@@ -224,8 +243,8 @@ class Worker:
     async def _handle(self, run: JobRun) -> None:
         await self._handlers[run.job.kind](run)
         if not run.finished:
-            async with self._db.write() as conn:
-                await run.finish(conn)
+            await self._finisher.finish(run.job)
+            run.finished = True
 
     async def _attend(self, job: Job, work: asyncio.Task[None], started: float) -> Exception | None:
         """Keep the lease while *work* goes on; the reason to end it, or None when it ended by itself."""

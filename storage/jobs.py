@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
-from sqlalchemy import ColumnElement, Select, and_, case, or_, select, update
+from sqlalchemy import ColumnElement, Select, and_, case, or_, select, tuple_, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -174,6 +174,19 @@ class JobStore(JobBoard):
             LeaseLost: the lease ran out and the job went to someone else; let it roll the effect back.
         """
         await self._settle(conn, job, state="done", finished_at=self._clock(), last_error=None)
+
+    async def finish_many(self, conn: AsyncConnection, done: Sequence[Job]) -> set[int]:
+        """Mark several jobs done that have no effect of their own in the database; the ids of those that were ours."""
+        held = tuple_(jobs.c.id, jobs.c.lease_token, jobs.c.attempts).in_(
+            [(job.id, job.lease_token, job.attempts) for job in done]
+        )
+        result = await conn.execute(
+            update(jobs)
+            .where(jobs.c.state == "running", held)
+            .values(state="done", finished_at=self._clock(), last_error=None, lease_token=None, lease_until=None)
+            .returning(jobs.c.id)
+        )
+        return set(result.scalars())
 
     async def retry(
         self,

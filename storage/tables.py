@@ -215,7 +215,8 @@ job = Table(
     Column("last_error", String(1000)),
     Column("created_at", UtcDateTime, nullable=False),
     Column("finished_at", UtcDateTime),
-    Index("ix_job_state_run_at", "state", "run_at"),
+    # In the order in which jobs are claimed, so that a claim reads no more of a backlog than it takes.
+    Index("ix_job_state_run_at_id", "state", "run_at", "id"),
     Index("ix_job_concurrency_key_state", "concurrency_key", "state"),
     # One running job a key, even when two processes claim at the same instant.
     Index(

@@ -1,4 +1,4 @@
-"""Notifications, their attempts, and how members want to be reached.
+"""Notifications, their attempts, and how members want to be reached; jobs are claimed by an index in their order.
 
 Revision ID: 0005
 Revises: 0004
@@ -39,6 +39,8 @@ def _id() -> sa.Column[Any]:
 
 
 def upgrade() -> None:
+    op.create_index("ix_job_state_run_at_id", "job", ["state", "run_at", "id"])
+    op.drop_index("ix_job_state_run_at", table_name="job")
     op.create_table(
         "notification",
         _text("id", 24),
@@ -151,3 +153,5 @@ def downgrade() -> None:
         "notification",
     ):
         op.drop_table(table)
+    op.create_index("ix_job_state_run_at", "job", ["state", "run_at"])
+    op.drop_index("ix_job_state_run_at_id", table_name="job")
