@@ -6,8 +6,10 @@ from discord.ext import commands
 
 from cogs import (
     about,
+    alert,
     compare,
     digest,
+    email,
     help,
     market,
     named,
@@ -39,5 +41,6 @@ async def load_all(bot: commands.AutoShardedBot, services: Services) -> None:
     holdings = PortfolioFlow(services, book)
     await portfolio.register(bot, holdings, PortfolioFiles(holdings))
     await roi.register(bot, holdings)
-    for room in (named, watchlist, digest, webhook, settings, server, status, help, about):
+    await alert.register(bot, services, book)
+    for room in (named, watchlist, digest, webhook, settings, email, server, status, help, about):
         await room.register(bot, services)

@@ -16,7 +16,7 @@ from gpuscout.cards.state import BadState, Packed, PriceAction, PriceState, unpa
 def price_items(flow: PriceFlow) -> tuple[type[ScoutItem[Any]], ...]:
     """The controls, bound to *flow*. discord.py makes their instances itself, so they cannot be given it later."""
 
-    class PriceButton(ScoutItem[ui.Button[Any]], template=r"price\d+\|(?!segment|hold)(?P<state>.+)"):
+    class PriceButton(ScoutItem[ui.Button[Any]], template=r"price\d+\|(?!segment|hold|alert)(?P<state>.+)"):
         """Refresh, range, Show data, Export CSV; and, on other cards, the way here."""
 
         usage_name = "price button"

@@ -174,8 +174,8 @@ class PanelFacts:
     simulated: bool = False
 
 
-def panel_card(view: RuleView, facts: PanelFacts, t: Text) -> Card:
-    """One rule with everything that can be done to it."""
+def panel_card(view: RuleView, facts: PanelFacts, t: Text, *, controls: bool = True) -> Card:
+    """One rule with everything that can be done to it; without *controls* only how it is."""
     guild = view.owner.guild_id if view.owner.server else None
     colour = words.COLOURS[view.rule.manners.severity] if view.state == "active" else OFFLINE
     container: ui.Container[Card] = ui.Container(accent_colour=colour)
@@ -193,7 +193,7 @@ def panel_card(view: RuleView, facts: PanelFacts, t: Text) -> Card:
     if facts.chart is not None:
         picture = discord.MediaGalleryItem(f"attachment://{facts.chart.filename}", description=facts.chart.alt[:_ALT])
         container.add_item(ui.MediaGallery(picture))
-    for row in _panel_rows(view, facts.now, guild, t):
+    for row in _panel_rows(view, facts.now, guild, t) if controls else ():
         container.add_item(row)
     return _card(container)
 

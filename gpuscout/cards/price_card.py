@@ -137,7 +137,10 @@ def _controls(view: PriceView, state: PriceState, t: Text) -> list[Rows]:
             )
         )
     # Three to a row: Discord breaks longer rows on phones.
-    own = [ui.Button[Card](label=t("Add to portfolio"), emoji="➕", custom_id=pack(state, PriceAction.HOLD))]
+    own = [
+        ui.Button[Card](label=t("Alert me"), emoji="🔔", custom_id=pack(state, PriceAction.ALERT)),
+        ui.Button[Card](label=t("Add to portfolio"), emoji="➕", custom_id=pack(state, PriceAction.HOLD)),
+    ]
     rows += [ui.ActionRow(*ranges[:3]), ui.ActionRow(*ranges[3:]), ui.ActionRow(*extras), ui.ActionRow(*own)]
     return rows
 

@@ -45,6 +45,8 @@ class PriceAction(StrEnum):
     EXPORT = "export"
     HOLD = "hold"
     """Puts the model into the portfolio of whoever clicks."""
+    ALERT = "alert"
+    """Makes an alert on the model, for whoever clicks."""
     OPEN = "open"
     """Always a new card, for whoever clicked alone: on cards that list several models."""
 

@@ -95,7 +95,7 @@ async def test_registered_once_and_mentions_know_the_ids(scene: Scene, world: Wo
 
     assert len([entry for entry in scene.env.http_requests if entry.method == "PUT"]) == 1
     assert scene.env.bot.mention("price") == f"</price:{ids['price']}>"
-    assert scene.env.bot.mention("portfolio add") == "`/portfolio add`"
+    assert scene.env.bot.mention("not a command") == "`/not a command`"
 
 
 async def test_client_asks_for_little(scene: Scene) -> None:
