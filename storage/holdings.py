@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any, Final
 
 from sqlalchemy import Row, delete, func, insert, select, update
@@ -40,6 +40,7 @@ VALUES: Final = (
 )
 """Columns of a holding that are not its identity."""
 _BATCH: Final = 500
+_MOMENT: Final = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,16 +106,19 @@ class HoldingStore:
                 if taken is not None:
                     return Added(taken=taken)
             ids = [new_id() for _ in rows]
+            # Each a moment later than the one before, so that they are listed in the order in which they were added.
+            newest = max((row["created_at"] for row in present), default=at - _MOMENT)
+            begin = max(at, newest + _MOMENT)
             records = [
                 {
                     **dict.fromkeys(VALUES),
                     **_stored(row),
                     "id": found,
                     "member_id": member_id,
-                    "created_at": at,
+                    "created_at": begin + number * _MOMENT,
                     "updated_at": at,
                 }
-                for found, row in zip(ids, rows, strict=True)
+                for number, (found, row) in enumerate(zip(ids, rows, strict=True))
             ]
             for first in range(0, len(records), _BATCH):
                 await conn.execute(insert(holding), records[first : first + _BATCH])

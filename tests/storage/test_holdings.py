@@ -120,6 +120,13 @@ async def test_many_rows_are_added_in_one_transaction(store: HoldingStore, told:
     assert told.seen == [(ANN, 620)]
 
 
+async def test_they_are_listed_in_the_order_in_which_they_came(store: HoldingStore, told: Told) -> None:
+    await store.add(ANN, [row(quantity=n) for n in range(1, 21)], NOW, None, told)
+    await store.add(ANN, [row(quantity=n) for n in range(21, 31)], NOW, None, told)
+    await store.add(ANN, [row(quantity=31)], NOW - DAY, None, told)  # the clock was set back
+    assert [r["quantity"] for r in await store.list(ANN)] == list(range(1, 32))
+
+
 async def test_edit_changes_what_it_names(store: HoldingStore, told: Told) -> None:
     mine = (await store.add(ANN, [row(asked_price=0.35)], NOW, None, told)).rows[0]["id"]
     changed = await store.edit(ANN, mine, {"asked_price": None, "purchased_on": date(2025, 1, 2)}, NOW + DAY, told)
