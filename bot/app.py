@@ -20,6 +20,7 @@ from bot.feed_role import FEED_BACKOFF, feed_handlers, feed_schedule
 from bot.handlers import delivery_handlers, market_handlers
 from bot.keys import derive, secret_ring
 from bot.machines_role import machines_handlers, machines_schedule, open_machines
+from bot.mail_role import MAIL_BACKOFF, MailRoom, mail_schedule
 from bot.notify_role import (
     NOTIFY_BACKOFF,
     SENDERS,
@@ -77,6 +78,7 @@ if TYPE_CHECKING:
     from bot.client import ScoutBot
     from gpuscout.delivery.channels import DiscordSender
     from gpuscout.delivery.discord_channel import ChannelPosts
+    from gpuscout.delivery.mail.desk import Desk
     from gpuscout.delivery.notify_optin import OptIn
     from gpuscout.delivery.ports import DirectMessages
     from gpuscout.delivery.webhooks import Webhooks
@@ -125,6 +127,7 @@ class App:
         self.webhook_work: WebhookWork | None = None
         self.sender: Worker | None = None
         self._pace = DiscordPace()
+        self._mail: MailRoom | None = None
         self.bot: ScoutBot | None = None
         self.web_port: int | None = None
         self._client: discord.Client | None = None
@@ -253,6 +256,7 @@ class App:
                 self.parts, self.market, self._members(), self._portfolios(), self._wake_sender
             )
             handlers |= purge_handlers(self.parts)
+            handlers |= self._mail_room().handlers
         if self.settings.embedded:
             # No other process can hold a job: what runs in the table died with the last one.
             await self.parts.jobs.release_all()
@@ -263,7 +267,7 @@ class App:
             self.parts.db,
             self.parts.jobs,
             handlers,
-            backoff=FEED_BACKOFF,
+            backoff={**FEED_BACKOFF, **MAIL_BACKOFF},
             on_done=self._wake_sender,
             clock=self.parts.clock,
         )
@@ -287,6 +291,7 @@ class App:
                     **alerts_schedule(),
                     **digests_schedule(),
                     **webhook_schedule(self.parts),
+                    **mail_schedule(),
                 },
                 clock=self.parts.clock,
             )
@@ -303,6 +308,7 @@ class App:
             renderers={**digest_renderers(self.charts), **alerts},
             notices=webhook_notices(),
             whole_notices=ended,
+            mail=self._mail_room().sender,
             metrics=self.metrics,
         )
         self.sender = Worker(
@@ -330,6 +336,12 @@ class App:
     def _wake_webhooks(self) -> None:
         if self.webhook_work is not None:
             self.webhook_work.wake()
+
+    def _mail_room(self) -> MailRoom:
+        if self._mail is None:
+            self._mail = MailRoom(self.parts, self._members(), self.health, self.metrics.external_request)
+            self._later("mail", self._mail.aclose)
+        return self._mail
 
     def _members(self) -> Members:
         return make_members(self.parts, self.hasher, self.usage_store)
@@ -394,6 +406,7 @@ class App:
             hasher=self.hasher,
             opt_in=make_opt_in(self.parts, self._notifications),
             webhooks=make_webhooks(self.parts, rules=self.webhook_rules, wake=self._wake_webhooks),
+            mail=self._mail_room().desk,
         )
         bot = self.bot
         task = asyncio.create_task(stay_connected(bot, token.get_secret_value()), name="discord")
@@ -448,6 +461,7 @@ async def make_bot(
     hasher: IdHasher | None = None,
     opt_in: OptIn | None = None,
     webhooks: Webhooks | None = None,
+    mail: Desk | None = None,
     sync: bool = True,
 ) -> ScoutBot:
     """The Discord client with its cogs; without *usage* (one-shot commands) nothing is recorded.
@@ -487,6 +501,7 @@ async def make_bot(
         digests=make_digests(parts, market, members, portfolios),
         webhooks=webhooks or make_webhooks(parts),
         opt_in=opt_in or NoOptIn(),
+        mail=mail or MailRoom(parts, members).desk,
         state=parts.state,
         operations=ProcessOperations(parts),
         clock=parts.clock,

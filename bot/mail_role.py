@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -44,7 +44,6 @@ from storage.mail_sequence import MailSequence, SequenceStep
 
 if TYPE_CHECKING:
     from config.settings import Settings
-    from gpuscout.delivery.channels import Renderer
 
 log = structlog.get_logger(__name__)
 
@@ -123,14 +122,13 @@ class MailRoom:
         self,
         parts: Parts,
         members: Members,
-        renderers: Callable[[], Mapping[str, Renderer]] = dict,
         health: HealthBoard | None = None,
         metrics: MetricsHook | None = None,
         service: MailService | None = None,
     ) -> None:
         settings, clock = parts.settings, parts.clock
         found = service if service is not None else open_service(settings, health, metrics)
-        self._service = found if found is not None else NoMail()
+        self._service: MailService = found if found is not None else NoMail()
         store, self.mails = MailStore(parts.db, parts.jobs), MailLog(parts.db)
         sequence, self.queue = MailSequence(parts.db), MailQueue(parts.jobs)
         hasher = AddressHasher(mail_keys(settings, "mail-address"))
@@ -144,7 +142,7 @@ class MailRoom:
         self.desk = MailDesk(
             parts.db, store, sequence, self.queue, links, hasher, available=found is not None, clock=clock
         )
-        self.sender: MailSender | None = NotificationMail(store, mailer, renderers) if found is not None else None
+        self.sender: MailSender | None = NotificationMail(store, mailer) if found is not None else None
         key = settings.sendgrid_webhook_public_key
         self.door = EventDoor(key, hasher, clock=clock) if key is not None else None
         self.inbox = MailInbox(parts.db, parts.jobs)

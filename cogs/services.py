@@ -17,6 +17,7 @@ from gpuscout.accounts.members import Members
 from gpuscout.accounts.servers import Servers
 from gpuscout.alerts.ports import AlertsPort
 from gpuscout.charts.model import ChartSpec
+from gpuscout.delivery.mail.desk import Desk
 from gpuscout.delivery.notify_optin import OptIn
 from gpuscout.delivery.webhooks import Webhooks
 from gpuscout.digests.digests import Digests
@@ -123,6 +124,7 @@ class Services:
         alerts: Rules of members and servers.
         webhooks: Where members' and servers' events are sent.
         opt_in: The first DM, when a member asks to be told something.
+        mail: Members' e-mail addresses.
         state: Small persistent state (command hash and ids).
         operations: Jobs and database, for ``/status``.
         clock: Current time, aware UTC.
@@ -148,6 +150,7 @@ class Services:
     alerts: AlertsPort
     webhooks: Webhooks
     opt_in: OptIn
+    mail: Desk
     state: StateStore
     operations: Operations
     clock: Callable[[], datetime]

@@ -29,6 +29,7 @@ from tests.fake_accounts import FakeMemberRows, FakeServerRows
 from tests.fake_alerts import FakeAlerts
 from tests.fake_choices import FakeChoiceRows, FakeTiers
 from tests.fake_digests import FakeDigestRows
+from tests.fake_mail import FakeDesk
 from tests.fake_market import INTERVAL, NAMES, NOW, SEEN, FakeMarket, quote, side
 from tests.fake_portfolio import FakeHoldingRows, FakeMachineRows
 from tests.fake_webhooks import no_webhooks
@@ -175,6 +176,7 @@ class World:
     operations: FakeOperations = field(default_factory=FakeOperations)
     webhooks: Webhooks = field(default_factory=no_webhooks)
     opt_in: FakeOptIn = field(default_factory=FakeOptIn)
+    mail: FakeDesk = field(default_factory=FakeDesk)
     alerts: FakeAlerts = field(init=False)
 
     def __post_init__(self) -> None:
@@ -201,6 +203,7 @@ class World:
             alerts=self.alerts,
             webhooks=self.webhooks,
             opt_in=self.opt_in,
+            mail=self.mail,
             state=self.state,
             operations=self.operations,
             clock=self.market.time,

@@ -129,8 +129,8 @@ class MailSender(Protocol):
         """Where the member may be written to; None: nowhere."""
         ...
 
-    async def send(self, notification: Notification, address: str, letter: Letter) -> str:
-        """Send; the mail service's message id.
+    async def send(self, notification: Notification, address: str, letter: Letter, message: Message) -> str:
+        """Send *message* as a mail; our id of the mail.
 
         Raises:
             NotSent: see there.

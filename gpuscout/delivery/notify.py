@@ -245,7 +245,7 @@ class Notifier:
         target = told.target
         if letter.via == "email":
             assert self._mail is not None and reader.address is not None  # noqa: S101 - else it is no channel
-            return await self._mail.send(told, reader.address, letter)
+            return await self._mail.send(told, reader.address, letter, message)
         try:
             discord = await self._discord()
         except DeliveryFailed as error:

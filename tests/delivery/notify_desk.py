@@ -65,7 +65,7 @@ class Mailbox:
     async def address(self, member_id: int) -> str | None:
         return self.addresses.get(member_id)
 
-    async def send(self, notification: Notification, address: str, letter: Letter) -> str:
+    async def send(self, notification: Notification, address: str, letter: Letter, message: Message) -> str:
         if self.failures:
             raise self.failures.pop(0)
         self.sent.append((notification, address, letter))

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
 from typing import Final
 
 from config.i18n import Text, translator_for
-from gpuscout.delivery.channels import Letter, Message, NotSent, Renderer
+from gpuscout.delivery.channels import Letter, Message, NotSent
 from gpuscout.delivery.mail.discord_text import convert_pictures, flat, message_blocks, plain_line, tone_of
 from gpuscout.delivery.mail.mailer import Mailer, Receiver
 from gpuscout.delivery.mail.models import KINDS, Block, MailContent, MailKind, Paragraph
@@ -18,28 +17,21 @@ _OTHER: Final[MailKind] = "notice"
 
 
 class NotificationMail:
-    """Implements :class:`gpuscout.delivery.channels.MailSender`.
+    """Implements :class:`gpuscout.delivery.channels.MailSender`."""
 
-    Args:
-        renderers: of kinds whose message is not handed over; those of Discord serve here too.
-    """
-
-    def __init__(self, store: MailStore, mailer: Mailer, renderers: Callable[[], Mapping[str, Renderer]]) -> None:
+    def __init__(self, store: MailStore, mailer: Mailer) -> None:
         self._store = store
         self._mailer = mailer
-        self._renderers = renderers
 
     async def address(self, member_id: int) -> str | None:
         """Where the member may be written to; None: nowhere."""
         return await self._store.confirmed_address(member_id)
 
-    async def send(
-        self, notification: Notification, address: str, letter: Letter, message: Message | None = None
-    ) -> str:
+    async def send(self, notification: Notification, address: str, letter: Letter, message: Message) -> str:
         """Send; our id of the mail. The same notification is sent once, unless an answer was lost.
 
         Args:
-            message: what the notification looks like in Discord, where it was drawn already.
+            message: what the notification looks like in Discord.
 
         Raises:
             NotSent: see there.
@@ -51,16 +43,10 @@ class NotificationMail:
         kind = next((each for each in KINDS if each == notification.kind), _OTHER)
         t = letter.t if letter.t.locale.split("-")[0] != "en" else translator_for(known.locale)
 
-        async def compose(_variant: str) -> MailContent | None:
-            drawn = message
-            if drawn is None:
-                renderer = self._renderers().get(notification.kind)
-                if renderer is None:
-                    raise NotSent("failed", f"nothing can draw a notification of kind {notification.kind}")
-                drawn = await renderer(notification, Letter("email", t, letter.timezone))
-            if drawn is None:
-                return None
-            return await asyncio.to_thread(notification_content, kind, notification.severity, drawn, t, letter.timezone)
+        async def compose(_variant: str) -> MailContent:
+            return await asyncio.to_thread(
+                notification_content, kind, notification.severity, message, t, letter.timezone
+            )
 
         return await self._mailer.send(
             Receiver(known.member_id, known.address, known.address_hash),
