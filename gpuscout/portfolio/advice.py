@@ -15,7 +15,7 @@ from gpuscout.portfolio.advice_models import (
     NotEnoughEvidence,
     PriceAdvice,
 )
-from gpuscout.portfolio.evidence import RentEvidence
+from gpuscout.portfolio.evidence import Newest, RentEvidence
 from gpuscout.portfolio.models import DAYS_A_MONTH, HoldingValuation, Input
 from gpuscout.portfolio.price_advice import advise_price
 from gpuscout.portfolio.use_advice import advise_use
@@ -31,12 +31,14 @@ async def advise(
     quotes: Sequence[Quote],
     platforms: PlatformCatalogue,
     evidence: RentEvidence,
+    newest: Newest,
     now: datetime,
 ) -> HoldingAdvice:
     """Everything that can be said about one holding.
 
     Args:
         quotes: all current quotes of the model, segments included.
+        newest: when the machines of each platform were listed.
     """
     holding, basis = value.holding, value.basis
     slug = basis.key.platform if basis is not None else holding.platform
@@ -45,7 +47,7 @@ async def advise(
     return HoldingAdvice(
         holding=holding,
         gpu_name=value.gpu_name,
-        price=await _price(value, terms, platform, evidence, now),
+        price=await _price(value, terms, platform, evidence, newest, now),
         use=advise_use(value, terms),
         move=_move(value, terms, quotes, platforms),
         unvalued=value.unvalued,
@@ -54,7 +56,12 @@ async def advise(
 
 
 async def _price(
-    value: HoldingValuation, terms: Terms, platform: Platform | None, evidence: RentEvidence, now: datetime
+    value: HoldingValuation,
+    terms: Terms,
+    platform: Platform | None,
+    evidence: RentEvidence,
+    newest: Newest,
+    now: datetime,
 ) -> PriceAdvice | NotEnoughEvidence | NoPriceAdvice:
     if platform is None:
         return NoPriceAdvice("undecided")
@@ -62,7 +69,7 @@ async def _price(
         return NoPriceAdvice("no_new_hosts")
     if not platform.host_sets_price:
         return NoPriceAdvice("platform_sets_price")
-    found = await evidence.find(value.holding, platform.slug, now)
+    found = await evidence.find(value.holding, platform.slug, newest, now)
     if found is None:
         return NotEnoughEvidence("no_list")
     present = value.holding.asked_price

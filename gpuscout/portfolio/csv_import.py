@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -44,6 +45,8 @@ COLUMNS: Final[Mapping[str, str]] = {
 """Columns of the file and the attributes they fill; only ``gpu`` has to be there (or ``machine_id``)."""
 
 _UNDECIDED = frozenset({"", "undecided", "any"})
+_UNCATALOGUED = re.compile(r"x-[a-z0-9][a-z0-9._+-]*")
+"""Slugs of models that the market lists and the catalogue does not know: an exported file names them so."""
 _FORMULA = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
 
 
@@ -198,7 +201,7 @@ def _gpu(text: str, gpus: GpuCatalogue, *, follows: bool) -> str:
         if follows:
             return "x-machine"  # the market says which
         raise BadHolding("gpu", text, "missing")
-    if gpus.get(text) is not None:
+    if gpus.get(text) is not None or _UNCATALOGUED.fullmatch(text):
         return text
     found = gpus.resolve(text)
     if not found.known:

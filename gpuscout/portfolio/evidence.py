@@ -25,6 +25,9 @@ MIN_SIDE: Final = 10
 """GPUs that must be rented, and that must be idle: with (nearly) all on one side nothing can be compared."""
 _REMEMBERED: Final = 128
 
+Newest = Mapping[str, int | None]
+"""Time of a platform's newest list of machines (epoch seconds), by platform; None before the first."""
+
 
 @dataclass(frozen=True, slots=True)
 class Comparable:
@@ -60,18 +63,17 @@ class RentEvidence:
         self.lists = dict(lists)
         self._known: OrderedDict[tuple[int, str, str, str, str, str], Comparable] = OrderedDict()
 
-    async def listed_since(self, platform: str) -> int | None:
-        """Time of the newest list of a platform (epoch seconds)."""
-        source = self.lists.get(platform)
-        return None if source is None else await self._machines.listed_since(source)
+    async def newest(self) -> Newest:
+        """Time of each platform's newest list: asked once for many holdings."""
+        return {platform: await self._machines.listed_since(source) for platform, source in self.lists.items()}
 
-    async def find(self, draft: HoldingDraft, platform: str, now: datetime) -> Comparable | None:
+    async def find(self, draft: HoldingDraft, platform: str, newest: Newest, now: datetime) -> Comparable | None:
         """Machines like those of a holding, of the same series and segment, or None without a (fresh) list.
 
         A holding's country counts where enough machines stand in it; else they are the world's. Only on-demand prices
         are listed, so a holding of another tier has no comparison.
         """
-        since = await self.listed_since(platform)
+        since = newest.get(platform)
         if since is None or draft.tier != Tier.ON_DEMAND.value:
             return None
         if now - datetime.fromtimestamp(since, UTC) > STALE_LIMIT:
@@ -83,10 +85,10 @@ class RentEvidence:
         return await self._get(since, platform, draft, GLOBAL)
 
     async def rent_shares(
-        self, draft: HoldingDraft, platform: str, now: datetime, *prices: float | None
+        self, draft: HoldingDraft, platform: str, newest: Newest, now: datetime, *prices: float | None
     ) -> list[Input | None]:
         """The share that is rented at each price; None without enough evidence, or beyond the prices that are asked."""
-        found = await self.find(draft, platform, now)
+        found = await self.find(draft, platform, newest, now)
         return [None if found is None or price is None else _share(found, price) for price in prices]
 
     async def _get(self, since: int, platform: str, draft: HoldingDraft, region: str) -> Comparable:

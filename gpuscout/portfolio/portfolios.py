@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime, timedelta
@@ -17,7 +18,7 @@ from gpuscout.portfolio import csv_import
 from gpuscout.portfolio.advice import advise
 from gpuscout.portfolio.advice_models import HoldingAdvice
 from gpuscout.portfolio.checks import EDITABLE, MACHINE_FIELDS, check_draft, check_question
-from gpuscout.portfolio.evidence import RentEvidence
+from gpuscout.portfolio.evidence import Newest, RentEvidence
 from gpuscout.portfolio.models import (
     UNDO_FOR,
     AlreadyHeld,
@@ -44,6 +45,8 @@ from storage.holdings import VALUES, Added
 
 _FIELDS: Final = tuple(field.name for field in fields(Holding) if field.name != "machine")
 _KEPT_FACTS: Final = ("gpu", "quantity", "region", "verification", "segment", "asked_price")
+_TURN: Final = 50
+"""Holdings valued before others get a turn: a few milliseconds."""
 MACHINE_BATCH: Final = 500
 """Machines asked for at once."""
 
@@ -56,6 +59,7 @@ class _Look:
     member: Member
     plan: TariffPlan | None
     quotes: Mapping[str, Sequence[Quote]]
+    newest: Newest
 
 
 class Portfolios:
@@ -202,9 +206,8 @@ class Portfolios:
             if row["machine_id"] is not None:
                 wanted.setdefault(row["platform"], []).append(row["machine_id"])
         seen: dict[tuple[str, int], Any] = {}
-        newest: dict[str, int | None] = {}
+        newest = await self.evidence.newest() if wanted else {}
         for platform, ids in wanted.items():
-            newest[platform] = await self.evidence.listed_since(platform)
             for first in range(0, len(ids), MACHINE_BATCH):
                 for found in await self._machines.get_many(platform, ids[first : first + MACHINE_BATCH]):
                     seen[platform, found.machine_id] = found
@@ -213,7 +216,7 @@ class Portfolios:
             holding = Holding(**{name: row[name] for name in _FIELDS})
             found = seen.get((row["platform"], row["machine_id"]))
             if found is not None:
-                machine = _machine(found, newest[row["platform"]])
+                machine = _machine(found, newest.get(row["platform"]))
                 holding = replace(holding, machine=machine, **_facts(found))
             holdings.append(holding)
         return holdings
@@ -232,7 +235,11 @@ class Portfolios:
 
     async def _view(self, member_id: int, holdings: Sequence[Holding]) -> PortfolioView:
         look = await self._look(member_id, holdings)
-        valued = [await self._value(holding, look) for holding in holdings]
+        valued = []
+        for number, holding in enumerate(holdings):
+            if number % _TURN == _TURN - 1:
+                await asyncio.sleep(0)
+            valued.append(await self._value(holding, look))
         return PortfolioView(member_id, look.at, valued, totals_of(valued), await self.limit(member_id))
 
     async def _look(self, member_id: int, drafts: Sequence[HoldingDraft | RoiQuestion]) -> _Look:
@@ -242,6 +249,7 @@ class Portfolios:
             await self._members.get(member_id),
             await self.tariff_plan(member_id),
             {gpu: await self._market.quotes(gpu=gpu, segments=True) for gpu in models},
+            await self.evidence.newest(),
         )
 
     async def _value(self, holding: Holding, look: _Look) -> HoldingValuation:
@@ -249,7 +257,7 @@ class Portfolios:
         shares: Sequence[Input | None] = (None, None)
         if isinstance(basis, Basis):
             prices = (holding.asked_price, basis.median)
-            shares = await self.evidence.rent_shares(holding, basis.key.platform, look.at, *prices)
+            shares = await self.evidence.rent_shares(holding, basis.key.platform, look.newest, look.at, *prices)
         terms = self._terms(holding, basis, look)
         return value_holding(holding, self.gpu_name(holding.gpu), basis, terms, *shares)
 
@@ -274,7 +282,7 @@ class Portfolios:
             value = await self._value(holding, look)
             terms = self._terms(holding, value.basis, look)
             quotes = look.quotes[holding.gpu]
-            found.append(await advise(value, terms, quotes, self._platforms, self.evidence, look.at))
+            found.append(await advise(value, terms, quotes, self._platforms, self.evidence, look.newest, look.at))
         return found
 
     async def roi(self, member_id: int, question: RoiQuestion) -> Payback:
