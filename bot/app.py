@@ -63,7 +63,7 @@ from gpuscout.telemetry.metrics import Metrics
 from gpuscout.telemetry.recorder import StoredUsage
 from gpuscout.telemetry.usage import IdHasher
 from storage.address import parse_url
-from storage.alerts_work import AlertSync
+from storage.alerts_work import AlertSync, WatchlistSync
 from storage.delivery_choices import DeliveryChoiceStore
 from storage.guilds import GuildStore
 from storage.lockfile import SingleProcessLock
@@ -347,7 +347,8 @@ class App:
         return make_members(self.parts, self.hasher, self.usage_store)
 
     def _portfolios(self) -> Portfolios:
-        return make_portfolios(self.parts, self.market, self._members())
+        follow = AlertSync(self.parts.jobs)
+        return make_portfolios(self.parts, self.market, self._members(), on_change=follow)
 
     def _alerts(self) -> AlertRoom:
         return AlertRoom(self.parts, self.market, self._members(), self._portfolios())
@@ -516,7 +517,7 @@ def make_members(parts: Parts, hasher: IdHasher | None, uses: UsageStore | None)
     settings = parts.settings
     currencies = default_currencies() if settings.currencies_file is None else Currencies.load(settings.currencies_file)
     hashed = hasher if hasher is not None else IdHasher(derive(secret_ring(settings), "usage"))
-    return Members(MemberStore(parts.db), currencies, member_hash=hashed.member, clock=parts.clock, usage=uses)
+    return Members(MemberStore(parts.db, WatchlistSync(parts.jobs)), currencies, member_hash=hashed.member, clock=parts.clock, usage=uses)
 
 
 async def _close_bot(bot: ScoutBot, task: asyncio.Task[None]) -> None:
