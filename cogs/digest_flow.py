@@ -115,7 +115,8 @@ class DigestFlow:
 
     async def _channels(self, member_id: int, channels: Sequence[str]) -> list[str]:
         """Without e-mail where there is no confirmed address."""
-        return [channel for channel in channels if channel != "email"]
+        mail = (await self.services.mail.panel(member_id)).on
+        return [channel for channel in channels if channel != "email" or mail]
 
     @staticmethod
     def _owner(interaction: Interaction) -> Owner:

@@ -17,6 +17,7 @@ from gpuscout.accounts import timezones
 from gpuscout.accounts.delivery_choices import MUTABLE_KINDS, Choice, Quiet, quiet_until
 from gpuscout.accounts.timezones import zone_of
 from gpuscout.cards.settings_delivery_card import DeliveryFacts, delivery_card
+from gpuscout.delivery.mail.address import masked
 
 Interaction = discord.Interaction[Any]
 
@@ -95,7 +96,8 @@ class DeliveryFlow:
 
     async def address(self, member_id: int) -> str | None:
         """The confirmed address that mail goes to, masked; None where there is none."""
-        return None
+        panel = await self.services.mail.panel(member_id)
+        return masked(panel.address) if panel.on and panel.address is not None else None
 
 
 def read_time(text: str) -> int | None:

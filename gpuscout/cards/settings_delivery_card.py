@@ -14,6 +14,7 @@ from discord import ui
 from config.i18n import Text
 from gpuscout.accounts.delivery_choices import MUTABLE_KINDS, Choice
 from gpuscout.cards.delivery_text import channel_name, channels_line, kind_name, quiet_line
+from gpuscout.cards.email_card import email_button
 from gpuscout.cards.kit import ACCENT, WARNING, Card, Rows, plain, relative
 from gpuscout.cards.page import Page, page_card
 
@@ -157,6 +158,7 @@ def _rows(choice: Choice, facts: DeliveryFacts, wanted: Sequence[str], t: Text) 
         quiet.add_item(_button(t("No quiet hours"), NO_QUIET, "☀️"))
         critical = t("Critical: wait too") if choice.critical_passes else t("Critical: come through")
         quiet.add_item(_button(critical, CRITICAL, "🚨"))
+    quiet.add_item(email_button(t))
     rows: list[Rows] = [ui.ActionRow(channels), ui.ActionRow(kinds), quiet]
     if choice.dm_off_at is not None:
         again: Rows = ui.ActionRow()

@@ -34,7 +34,7 @@ async def test_the_defaults_in_words_and_nothing_stored_by_looking(scene: Scene,
     assert "E-mail can be chosen once you have confirmed an address." in text
     assert "**What** Alerts, Digests, Notices" in text
     assert "**Quiet hours** none" in text
-    assert list(buttons(message)) == ["Quiet hours"]
+    assert list(buttons(message)) == ["Quiet hours", "E-mail"]
     channels, kinds = selects(message)
     assert [option["value"] for option in channels["options"]] == ["dm.mention", "mention.dm", "dm", "mention"]
     assert [option["value"] for option in channels["options"] if option.get("default")] == ["dm.mention"]
