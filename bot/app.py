@@ -517,7 +517,8 @@ def make_members(parts: Parts, hasher: IdHasher | None, uses: UsageStore | None)
     settings = parts.settings
     currencies = default_currencies() if settings.currencies_file is None else Currencies.load(settings.currencies_file)
     hashed = hasher if hasher is not None else IdHasher(derive(secret_ring(settings), "usage"))
-    return Members(MemberStore(parts.db, WatchlistSync(parts.jobs)), currencies, member_hash=hashed.member, clock=parts.clock, usage=uses)
+    store = MemberStore(parts.db, WatchlistSync(parts.jobs))
+    return Members(store, currencies, member_hash=hashed.member, clock=parts.clock, usage=uses)
 
 
 async def _close_bot(bot: ScoutBot, task: asyncio.Task[None]) -> None:

@@ -53,8 +53,23 @@ async def enqueue_sync(conn: AsyncConnection, jobs: JobStore, member_id: int) ->
     await jobs.enqueue(conn, SYNC_JOB, {"member": member_id}, concurrency_key=f"{SYNC_JOB}:{member_id}")
 
 
+class WatchlistSync:
+    """Called inside each transaction that changes a member's watchlist."""
+
+    def __init__(self, jobs: JobStore) -> None:
+        self._jobs = jobs
+
+    async def __call__(self, conn: AsyncConnection, member_id: int) -> None:
+        """See :func:`enqueue_sync`; nothing where no rule follows the list."""
+        follows = select(alert_rule.c.id).where(
+            alert_rule.c.owner == f"m:{member_id}", alert_rule.c.scope == "watchlist", alert_rule.c.state == "active"
+        )
+        if (await conn.execute(follows.limit(1))).first() is not None:
+            await enqueue_sync(conn, self._jobs, member_id)
+
+
 class AlertSync:
-    """Called inside each transaction that changes a member's holdings (``storage.holdings.OnChange``) or watchlist."""
+    """Called inside each transaction that changes a member's holdings (``storage.holdings.OnChange``)."""
 
     def __init__(self, jobs: JobStore) -> None:
         self._jobs = jobs
@@ -66,7 +81,11 @@ class AlertSync:
         """
         fleet = select(alert_rule.c.id).where(alert_rule.c.owner == f"m:{member_id}", alert_rule.c.kind == "fleet")
         await conn.execute(delete(alert_trigger).where(alert_trigger.c.rule_id.in_(fleet)))
-        await enqueue_sync(conn, self._jobs, member_id)
+        follows = select(alert_rule.c.id).where(
+            alert_rule.c.owner == f"m:{member_id}", alert_rule.c.scope == "portfolio", alert_rule.c.state == "active"
+        )
+        if (await conn.execute(follows.limit(1))).first() is not None:
+            await enqueue_sync(conn, self._jobs, member_id)
 
 
 class WorkRow(NamedTuple):

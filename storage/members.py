@@ -13,10 +13,15 @@ from typing import Any, Final, Literal
 from sqlalchemy import delete, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from storage.alerts import count_alerts, erase_alerts
 from storage.engine import Database
+from storage.holdings import OnChange
 from storage.tables import app_state, member, usage_event, watchlist_item
+from storage.tables_delivery import member_delivery, notification, outgoing_event
+from storage.tables_digests import digest_subscription
 from storage.tables_mail import mail_address, mail_assignment, mail_confirmation, mail_message, mail_sequence
 from storage.tables_portfolio import holding, portfolio_snapshot, tariff_plan
+from storage.webhooks import count_member_webhooks, erase_member_webhooks
 
 Watched = Literal["added", "known", "full"]
 
@@ -33,7 +38,7 @@ class Erased:
     channels: int
     uses: int
     kept: Mapping[str, int] = field(default_factory=dict)
-    """Rows of each table of :data:`OWNED` that had any."""
+    """Rows by table, as in :meth:`MemberStore.kept`."""
 
 
 OWNED: Final = (
@@ -45,6 +50,10 @@ OWNED: Final = (
     mail_message,
     mail_assignment,
     mail_sequence,
+    digest_subscription,
+    member_delivery,
+    notification,
+    outgoing_event,
 )
 """Further tables whose rows belong to the member of their ``member_id``, in the order in which they are erased."""
 
@@ -55,10 +64,15 @@ def dm_key(member_id: int) -> str:
 
 
 class MemberStore:
-    """Settings and watchlists of members, by Discord user id."""
+    """Settings and watchlists of members, by Discord user id.
 
-    def __init__(self, db: Database) -> None:
+    Args:
+        on_watch: called in each transaction that changes a watchlist.
+    """
+
+    def __init__(self, db: Database, on_watch: OnChange | None = None) -> None:
         self._db = db
+        self._on_watch = on_watch
 
     async def get(self, member_id: int) -> Mapping[str, Any] | None:
         """The member's row by column, or None when nothing was ever set."""
@@ -101,6 +115,8 @@ class MemberStore:
                 .values(member_id=member_id, gpu=gpu, added_at=at)
                 .on_conflict_do_nothing(index_elements=["member_id", "gpu"])
             )
+            if self._on_watch is not None:
+                await self._on_watch(conn, member_id)
             return "added"
 
     async def _lock(self, conn: AsyncConnection, member_id: int) -> None:
@@ -114,6 +130,8 @@ class MemberStore:
             result = await conn.execute(
                 delete(watchlist_item).where(watchlist_item.c.member_id == member_id, watchlist_item.c.gpu == gpu)
             )
+            if result.rowcount and self._on_watch is not None:
+                await self._on_watch(conn, member_id)
             return result.rowcount == 1
 
     async def uses(self, member_hash: str) -> tuple[int, datetime | None]:
@@ -135,7 +153,7 @@ class MemberStore:
             return found is not None
 
     async def kept(self, member_id: int) -> Mapping[str, int]:
-        """How many rows each table of :data:`OWNED` holds of the member; tables without any are left out."""
+        """How many rows of the member each further table holds, by its name; tables without any are left out."""
         async with self._db.read() as conn:
             found = {
                 table.name: await conn.scalar(
@@ -143,6 +161,8 @@ class MemberStore:
                 )
                 for table in OWNED
             }
+            found["alert_rule"] = await count_alerts(conn, member_id)
+            found["webhook_endpoint"] = await count_member_webhooks(conn, member_id)
             return {name: int(count) for name, count in found.items() if count}
 
     async def erase(self, member_id: int, member_hash: str) -> Erased:
@@ -153,7 +173,12 @@ class MemberStore:
             watched = await conn.execute(delete(watchlist_item).where(watchlist_item.c.member_id == member_id))
             channels = await conn.execute(delete(app_state).where(app_state.c.key == dm_key(member_id)))
             uses = await conn.execute(delete(usage_event).where(usage_event.c.member_hash == member_hash))
+            # Rules first: they follow the portfolio and the watchlist.
             kept = {
+                "alert_rule": await erase_alerts(conn, member_id),
+                "webhook_endpoint": await erase_member_webhooks(conn, member_id),
+            }
+            kept |= {
                 table.name: (await conn.execute(delete(table).where(table.c.member_id == member_id))).rowcount
                 for table in OWNED
             }

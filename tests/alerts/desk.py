@@ -25,15 +25,14 @@ from gpuscout.alerts.rules import (
     SupplyRule,
 )
 from gpuscout.market.ingest import Ingest
-from gpuscout.market.machines import MachineWriter
 from gpuscout.plans.tiers import Tier
-from storage.alerts_work import AlertSync
+from storage.alerts_work import AlertSync, StoredUpdate, enqueue_evaluation
 from storage.cache import MemoryCache
 from storage.engine import Database
 from storage.jobs import JobStore
 from storage.leases import LeaseStore
-from storage.machines import MachineStore
-from storage.market import MarketStore
+from storage.machines import MachineState, MachineStore
+from storage.market import MarketStore, UpdateRows
 from storage.state import AppState
 from storage.tables_alerts import alert_ledger, alert_rule, alert_trigger
 from storage.tables_delivery import notification, notification_item, outgoing_event
@@ -86,8 +85,6 @@ class AlertDesk:
         self.room = AlertRoom(self.parts, self.market, self.members, self.portfolios, tiers=self.tiers)
         self.alerts, self.engine = self.room.alerts, self.room.engine
         self.source = ScriptedSource()
-        machines = MachineWriter(MachineStore(db), self.parts.store, source="500.farm", platform="vast")
-        self.machine_writer = machines
         self.ingest = Ingest(
             self.source, self.parts.store, self.parts.state, self.parts.jobs, self.parts.gpus, clock=self.clock
         )
@@ -102,6 +99,20 @@ class AlertDesk:
         """A poll *after* the last one, evaluated; how many firings were told."""
         self.clock.now += after
         await self.store(*models)
+        return await self.engine.evaluate()
+
+    async def machines(self, *states: MachineState, after: timedelta = STEP) -> int:
+        """A list of machines *after* the last poll, evaluated; how many firings were told."""
+        self.clock.now += after
+        at = int(self.clock.now.timestamp())
+        async with self.db.write() as conn:
+            source = await self.parts.store.source_id(conn, "500.farm")
+            await MachineStore(self.db).upsert(conn, "vast", source, at, states)
+            rows = UpdateRows("500.farm", "machines", at * 1000, self.clock.now, 1, len(states), (), (), ())
+            update_id = await self.parts.store.store_update(conn, rows)
+            assert update_id is not None
+            stored = [StoredUpdate(update_id, at)]
+            await enqueue_evaluation(conn, self.db, self.parts.jobs, stored, self.clock.now)
         return await self.engine.evaluate()
 
     async def price(self, price: float, rented: int = 30, available: int = 20, name: str = CARD) -> int:
