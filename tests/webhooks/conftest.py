@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -96,11 +97,10 @@ def settings_for(url: str, folder: Path, secret_key: str = SECRET_KEY) -> Settin
     return Settings(_env_file=None, database_url=url, data_dir=folder, secret_key=secret_key, redis_url=None)
 
 
-@pytest.fixture
-async def desk(db_url: str, tmp_path: Path) -> AsyncIterator[Desk]:
-    # Near the real time, which the receiver's package judges signatures by.
-    clock = FakeClock(datetime.now(UTC).replace(microsecond=0))
-    parts = open_parts(settings_for(db_url, tmp_path), clock)
+@asynccontextmanager
+async def open_desk(url: str, folder: Path, clock: FakeClock) -> AsyncIterator[Desk]:
+    """A desk on a database with all tables."""
+    parts = open_parts(settings_for(url, folder), clock)
     tiers = Tiers()
     woken: list[None] = []
     work = WebhookWork(parts, WITH_LOOPBACK)
@@ -116,6 +116,13 @@ async def desk(db_url: str, tmp_path: Path) -> AsyncIterator[Desk]:
     )
     await work.stop()
     await parts.aclose()
+
+
+@pytest.fixture
+async def desk(db_url: str, tmp_path: Path) -> AsyncIterator[Desk]:
+    # Near the real time, which the receiver's package judges signatures by.
+    async with open_desk(db_url, tmp_path, FakeClock(datetime.now(UTC).replace(microsecond=0))) as found:
+        yield found
 
 
 @pytest.fixture
