@@ -39,7 +39,9 @@ class AlertFlow:
 
     def owner(self, interaction: Interaction) -> Owner:
         """The member, and where he is: a channel in which I may mention him, if it is one."""
-        known = interaction.guild_id is not None and interaction.is_guild_integration()
+        here = interaction.guild_id is not None and interaction.client.get_guild(interaction.guild_id) is not None
+        rights = interaction.app_permissions
+        known = here and (rights.send_messages or rights.send_messages_in_threads)
         return Owner(
             member_id=interaction.user.id,
             guild_id=interaction.guild_id if known else None,
