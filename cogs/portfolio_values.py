@@ -18,6 +18,7 @@ _WINDOW: Final = re.compile(
 _CLOCK: Final = re.compile(r"(\d{1,2})(?::(\d{2}))?")
 _DAY_FORMATS: Final = ("%Y-%m-%d", "%d.%m.%Y", "%d %b %Y", "%b %d, %Y")
 _LONGEST: Final = 80
+_GROUPED: Final = re.compile(r"(?<![\d.,])\d{1,3}(?:(?:,\d{3})+|(?:\.\d{3})+)(?![\d])")
 
 
 def read_number(field: str, text: str) -> float | None:
@@ -34,6 +35,17 @@ def read_number(field: str, text: str) -> float | None:
     if level is None or level.unit == "percent" or len(typed) > _LONGEST:
         raise BadHolding(field, typed, "number")
     return level.signed
+
+
+def read_total(field: str, text: str) -> float | None:
+    """As :func:`read_number`, for sums: ``16,000`` and ``16.000`` are thousands, for nobody writes thousandths here.
+
+    Raises:
+        BadHolding: it is no number.
+    """
+    if _GROUPED.search(text):
+        text = _GROUPED.sub(lambda match: re.sub(r"[.,]", "", match[0]), text)
+    return read_number(field, text)
 
 
 def read_percent(field: str, text: str) -> float | None:

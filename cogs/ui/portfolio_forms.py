@@ -197,7 +197,7 @@ class CostsForm(_Form):
         """Check, store, and show the holding."""
         values = {
             "fee": read.read_percent("fee", self.fee.value),
-            "purchase_price": read.read_number("purchase_price", self.cost.value),
+            "purchase_price": read.read_total("purchase_price", self.cost.value),
             "purchased_on": read.read_day("purchased_on", self.day.value),
             "mining_usd_day": read.read_number("mining_usd_day", self.mining.value),
         }
