@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
 
 from config.i18n import Text
@@ -20,23 +19,6 @@ When = Callable[[datetime], str]
 """Makes a time readable: Discord's own mark on cards, words in mails."""
 _CENTS = re.compile(r"[.,]00(?!\d)")
 _ESCAPED = re.compile(r"\\([\\*_~|`#>\[\]<])")
-
-
-@dataclass(frozen=True, slots=True)
-class Report:
-    """A digest as plain text: for e-mail, and for whatever shows no cards.
-
-    Attributes:
-        title: the subject.
-        lead: the most important in one sentence.
-        sections: (heading, lines), without markup.
-        small: small print.
-    """
-
-    title: str
-    lead: str
-    sections: tuple[tuple[str, tuple[str, ...]], ...]
-    small: tuple[str, ...]
 
 
 def title(content: DigestContent, t: Text) -> str:
@@ -126,11 +108,6 @@ def alert_line(line: AlertLine, when: When, t: Text) -> str:
     return f"{said} · {when(item.at)}"
 
 
-def unescaped(text: str) -> str:
-    """The opposite of :func:`gpuscout.cards.kit.plain`, for what is no markup."""
-    return _ESCAPED.sub(r"\1", text).replace("\u200b", "")
-
-
 def alerts_heading(content: DigestContent, t: Text) -> str:
     """How many fired."""
     if content.alerts_total == 1:
@@ -168,13 +145,6 @@ def mover_cells(line: MoverLine, t: Text) -> tuple[str, str, str]:
     return ("~" if line.weak else "") + price, ratio, use
 
 
-def mover_text(line: MoverLine, show: Show, t: Text) -> str:
-    """A model in one line, for where there is no table."""
-    price, ratio, use = mover_cells(line, t)
-    place = f" ({show(line.platform_name)})"
-    return f"{show(line.name)}{place}: {price}/h, {ratio}, " + t("{share} rented", share=use)
-
-
 def empty(t: Text) -> str:
     """A digest of a member who follows nothing."""
     return t(
@@ -193,53 +163,3 @@ def small_print(content: DigestContent, t: Text) -> list[str]:
         if any(line.weak for line in (*content.movers, *content.busiest)):
             said.append(t("~ thin sample"))
     return said
-
-
-def lead(content: DigestContent, when: When, t: Text) -> str:
-    """The most important in one sentence: the title of a mail, the first line of a preview."""
-    if content.portfolio is not None:
-        return portfolio_lead(content.portfolio, t) + "; " + portfolio_change(content.portfolio, when, t)
-    moved = [line for line in content.movers if line.ratio]
-    if moved:
-        price, ratio, _ = mover_cells(moved[0], t)
-        return t("{gpu} moved by {change} to {price}/h", gpu=moved[0].name, change=ratio, price=price)
-    if content.alerts_total:
-        return alerts_heading(content, t)
-    return t("Nothing moved.")
-
-
-def digest_report(content: DigestContent, t: Text) -> Report:
-    """The digest as plain text; nothing in it is markup, so whoever shows it must escape it."""
-
-    def when(at: datetime) -> str:
-        return t.datetime(at, content.timezone)
-
-    def same(text: str) -> str:
-        return " ".join(text.split())
-
-    sections: list[tuple[str, tuple[str, ...]]] = []
-    part = content.portfolio
-    if part is not None:
-        lines = [portfolio_lead(part, t), portfolio_change(part, when, t), portfolio_size(part, t)]
-        lines += [holding_line(line, same, t) for line in part.lines]
-        sections.append((t("Portfolio"), tuple(lines)))
-    if not content.follows and not content.alerts_total:
-        sections.append((title(content, t), (empty(t).replace("`", ""),)))
-    else:
-        rows = tuple(mover_text(line, same, t) for line in content.movers) or (no_movers(content, t),)
-        sections.append((movers_heading(content, t), rows))
-    if content.busiest:
-        sections.append((t("Rented most"), tuple(mover_text(line, same, t) for line in content.busiest)))
-    if content.alerts_total:
-        rest = more_alerts(content, t)
-        rows = tuple(unescaped(alert_line(line, when, t)) for line in content.alerts) + ((rest,) if rest else ())
-        sections.append((alerts_heading(content, t), rows))
-    small = small_print(content, t)
-    if content.sources and content.as_of is not None:
-        names = ", ".join(name for name, _ in content.sources)
-        small.append(f"{t('Source: {source}', source=names)} · {t('as of {when}', when=when(content.as_of))}")
-    if content.simulated:
-        small.append(t("Simulated market: no real prices."))
-    missed = missed_line(content, t)
-    start = (missed + " ") if missed else ""
-    return Report(title(content, t), start + lead(content, when, t), tuple(sections), tuple(small))

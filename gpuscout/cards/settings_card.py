@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import discord
@@ -134,8 +134,45 @@ def stored_card(stored: Stored, gpu_names: Sequence[str], privacy: str, t: Text)
         )
         since = f" ({t('since {when}', when=relative(stored.first_use))})" if stored.first_use else ""
         sections.append(f"**{t('Usage events')}** {uses}{since}")
+        if further := further_lines(stored.kept, t):
+            sections.insert(-1, "\n".join(further))
     page = Page(t("What is stored about you"), sections, links=[(t("Privacy"), privacy)])
     return page_card(page, _row((t("Delete my data"), DELETE, "🗑️")))
+
+
+def further_lines(kept: Mapping[str, int], t: Text) -> list[str]:
+    """What else is stored, by what it is of; nothing for what there is none of."""
+
+    def number(*tables: str) -> int:
+        return sum(kept.get(table, 0) for table in tables)
+
+    found = []
+    if number("holding", "portfolio_snapshot", "tariff_plan"):
+        said = t(
+            "{holdings} holdings (removed ones for a day), {days} daily values, {tariffs} tariffs by the hour",
+            holdings=t.number(number("holding")),
+            days=t.number(number("portfolio_snapshot")),
+            tariffs=t.number(number("tariff_plan")),
+        )
+        found.append(f"**{t('Portfolio')}** {said}")
+    if alerts := number("alert_rule"):
+        found.append(f"**{t('Alerts')}** " + t("{count} rules, with what they did", count=t.number(alerts)))
+    if number("digest_subscription"):
+        found.append(f"**{t('Digest')}** " + t("when it comes, and when the last ones came"))
+    if number("member_delivery"):
+        found.append(f"**{t('Notifications')}** " + t("where and when you hear, and whether direct messages arrive"))
+    if told := number("notification"):
+        said = t("{count} of the last 90 days: what each told, and where it went", count=t.number(told))
+        found.append(f"**{t('Messages')}** {said}")
+    if mails := number("mail_address", "mail_confirmation", "mail_message", "mail_sequence", "mail_assignment"):
+        said = t("your address, and when which mail was sent ({count} rows)", count=t.number(mails))
+        found.append(f"**{t('E-mail')}** {said}")
+    if hooks := number("webhook_endpoint"):
+        said = t("{count} addresses, their keys encrypted, and what was sent", count=t.number(hooks))
+        found.append(f"**{t('Webhooks')}** {said}")
+    if events := number("outgoing_event"):
+        found.append(f"**{t('Events for webhooks')}** " + t("{count} of the last 30 days", count=t.number(events)))
+    return found
 
 
 def _settings_rows(member: Member, t: Text) -> str:
@@ -154,8 +191,9 @@ def _settings_rows(member: Member, t: Text) -> str:
 def erase_question(t: Text) -> str:
     """The question before the erasure."""
     said = t(
-        "This erases your settings, your watchlist, the remembered message channel and your usage events, at once and "
-        "for good. What admins set for a server stays."
+        "This erases your settings, your watchlist, your portfolio, your alerts and digests, what was sent to you, "
+        "your e-mail address, your webhooks and your usage events, at once and for good. What admins set for a server "
+        "stays, without your name."
     )
     return f"## {t('Delete my data')}\n{said}"
 
@@ -163,10 +201,12 @@ def erase_question(t: Text) -> str:
 def erased_sentence(erased: Erased, t: Text) -> str:
     """What was erased."""
     return t(
-        "Done: {settings} row of settings, {watched} followed GPUs, {channels} message channel and {uses} usage events "
-        "are erased. You can go on using me; then new usage events are stored.",
+        "Done: {settings} row of settings, {watched} followed GPUs, {channels} message channel, {uses} usage events "
+        "and {others} other rows (portfolio, alerts, digests, messages, e-mail, webhooks) are erased. You can go on "
+        "using me; then new usage events are stored.",
         settings=erased.settings,
         watched=erased.watched,
         channels=erased.channels,
         uses=erased.uses,
+        others=sum(erased.kept.values()),
     )

@@ -117,6 +117,18 @@ async def test_everything_that_is_stored_is_listed(scene: Scene, world: World) -
     settings = await scene.alice.slash(scene.channel, "settings", timezone="Europe/Berlin", electricity=0.3)
     world.member_rows.dm_channels.add(scene.alice.id)
     world.member_rows.used[str(scene.alice.id)] = (12, NOW - timedelta(days=5))
+    world.member_rows.others[scene.alice.id] = {
+        "holding": 3,
+        "portfolio_snapshot": 40,
+        "alert_rule": 5,
+        "digest_subscription": 1,
+        "member_delivery": 1,
+        "notification": 17,
+        "mail_address": 1,
+        "mail_message": 3,
+        "webhook_endpoint": 2,
+        "outgoing_event": 9,
+    }
 
     shown = await scene.alice.click(settings.response, label="What is stored about me")
 
@@ -132,6 +144,14 @@ async def test_everything_that_is_stored_is_listed(scene: Scene, world: World) -
     assert "**Watchlist** RTX 4090 (<t:" in text
     assert "**Direct message channel** its id" in text
     assert "12 uses of commands and buttons" in text
+    assert "**Portfolio** 3 holdings (removed ones for a day), 40 daily values, 0 tariffs by the hour" in text
+    assert "**Alerts** 5 rules, with what they did" in text
+    assert "**Digest** when it comes" in text
+    assert "**Notifications** where and when you hear" in text
+    assert "**Messages** 17 of the last 90 days" in text
+    assert "**E-mail** your address, and when which mail was sent (4 rows)" in text
+    assert "**Webhooks** 2 addresses, their keys encrypted" in text
+    assert "**Events for webhooks** 9 of the last 30 days" in text
 
 
 async def test_of_a_stranger_nothing_is_stored(scene: Scene) -> None:
@@ -145,11 +165,12 @@ async def test_deletion_asks_first_and_takes_everything(scene: Scene, world: Wor
         await member.slash(scene.channel, "watchlist add", gpu="rtx-4090")
         await member.slash(scene.channel, "settings", timezone="Europe/Berlin")
         world.member_rows.used[str(member.id)] = (3, NOW)
+        world.member_rows.others[member.id] = {"holding": 2, "alert_rule": 5}
     settings = await scene.alice.slash(scene.channel, "settings")
 
     question = await scene.alice.click(settings.response, label="Delete my data")
     assert question.ephemeral
-    assert "erases your settings, your watchlist" in texts(question.response)
+    assert "erases your settings, your watchlist, your portfolio, your alerts" in texts(question.response)
     assert scene.alice.id in world.member_rows.rows
     await scene.alice.click(question.response, label="Cancel")
     assert scene.alice.id in world.member_rows.rows
@@ -158,7 +179,8 @@ async def test_deletion_asks_first_and_takes_everything(scene: Scene, world: Wor
     recorded = len(world.usage.events)
     await scene.alice.click(question.response, label="Delete everything")
 
-    assert "Done: 1 row of settings, 1 followed GPUs, 0 message channel and 3 usage events" in texts(question.response)
+    text = texts(question.response)
+    assert "Done: 1 row of settings, 1 followed GPUs, 0 message channel, 3 usage events and 7 other rows" in text
     assert scene.alice.id not in world.member_rows.rows
     assert scene.alice.id not in world.member_rows.watched
     assert len(world.usage.events) == recorded, "the deletion itself must not be the first new event"
