@@ -339,7 +339,9 @@ class App:
 
     def _mail_room(self) -> MailRoom:
         if self._mail is None:
-            self._mail = MailRoom(self.parts, self._members(), self.health, self.metrics.external_request)
+            self._mail = MailRoom(
+                self.parts, self._members(), self.health, self.metrics.external_request, wake=self._wake
+            )
             self._later("mail", self._mail.aclose)
         return self._mail
 
@@ -385,6 +387,7 @@ class App:
             self.usage,
             self.version,
             [database_ready(self.parts), schema_ready(self.parts)],
+            self._mail_room(),
         )
         await server.start()
         self.web_port = server.port

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -110,11 +110,17 @@ def open_service(
 class MailRoom:
     """Everything about e-mail of one process; made once, closed with :meth:`aclose`.
 
+    Args:
+        service: instead of the one of the settings.
+        wake: called when there is work for this process's worker.
+
     Attributes:
         desk: what members do about it.
         sender: the last channel of notifications; None where no mail can be sent.
         door: reads the mail service's events; None where their key is not set.
         inbox: where they are stored.
+        mails: what was sent, and the results of tests.
+        queue: puts notices about accounts into the queue.
         handlers: the jobs.
     """
 
@@ -125,6 +131,7 @@ class MailRoom:
         health: HealthBoard | None = None,
         metrics: MetricsHook | None = None,
         service: MailService | None = None,
+        wake: Callable[[], None] = lambda: None,
     ) -> None:
         settings, clock = parts.settings, parts.clock
         found = service if service is not None else open_service(settings, health, metrics)
@@ -144,8 +151,8 @@ class MailRoom:
         )
         self.sender: MailSender | None = NotificationMail(store, mailer) if found is not None else None
         key = settings.sendgrid_webhook_public_key
-        self.door = EventDoor(key, hasher, clock=clock) if key is not None else None
         self.inbox = MailInbox(parts.db, parts.jobs)
+        self.door = EventDoor(key, hasher, self.inbox, clock=clock, wake=wake) if key is not None else None
         self._store = store
         self._clock = clock
         self._events = MailEvents(parts.db, self.inbox, store, self.mails, settings.sendgrid_groups, clock=clock)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from ipaddress import ip_network
 from typing import Literal
 
+from bot.mail_role import MailRoom
 from bot.parts import Parts
 from config.i18n import translator_for
 from gpuscout.cards.chart_spec import price_chart
@@ -27,6 +28,7 @@ def make_web_server(
     usage: UsageRecorder,
     version: str,
     readiness: Sequence[ReadinessCheck],
+    mail: MailRoom | None = None,
 ) -> WebServer:
     """The server of pages, API, health and metrics."""
 
@@ -50,6 +52,8 @@ def make_web_server(
             usage=usage,
             clock=parts.clock,
             version=version,
+            mail=mail.desk if mail is not None else None,
+            mail_events=mail.door if mail is not None else None,
             limits=WebLimits(
                 trusted_proxies=tuple(ip_network(network) for network in parts.settings.web_trusted_proxies)
             ),

@@ -8,7 +8,7 @@ import errno
 import structlog
 from aiohttp import web
 
-from web import api, charts, export, fix, health, market_api, openapi, pages
+from web import api, charts, export, fix, health, mail, market_api, openapi, pages, sendgrid
 from web.middleware import middlewares
 from web.router import add_operations
 from web.services import WebServices
@@ -30,7 +30,8 @@ def create_web_app(services: WebServices) -> web.Application:
     fix.add_routes(app, services)
     openapi.add_routes(app, services, (*operations, export.OPERATION, fix.INPUTS))
     charts.add_routes(app, services)
-    pages.add_routes(app, services)
+    mail.add_routes(app, services, pages.add_routes(app, services))
+    sendgrid.add_routes(app, services)
     return app
 
 

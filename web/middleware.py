@@ -137,10 +137,11 @@ def guard(services: WebServices) -> Middleware:
 
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
-        if (request.content_length or 0) > limits.max_body_bytes:
+        most = limits.larger_bodies.get(route_of(request), limits.max_body_bytes)
+        if (request.content_length or 0) > most:
             raise Problem(
                 413,
-                f"The request body is too large; at most {limits.max_body_bytes} bytes are read.",
+                f"The request body is too large; at most {most} bytes are read.",
                 headers={"Connection": "close"},
             )
         try:

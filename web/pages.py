@@ -26,7 +26,7 @@ from web.router import text_response
 from web.services import WebServices
 
 if TYPE_CHECKING:
-    from jinja2 import Environment
+    from jinja2 import Environment, Template
 
 _HERE = Path(__file__).parent
 _ASSET_TYPES = {".css": "text/css", ".svg": "image/svg+xml"}
@@ -76,6 +76,10 @@ class Pages:
             version=self._services.version,
         )
         return made
+
+    def template(self, name: str) -> Template:
+        """A template of the house, read from its file: for a thread."""
+        return self._environment.get_template(name)
 
     @cached_property
     def _methodology(self) -> bytes:
@@ -274,11 +278,12 @@ def _iso(at: datetime) -> str:
     return at.isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
-def add_routes(app: web.Application, services: WebServices) -> None:
-    """Register the pages and their assets."""
+def add_routes(app: web.Application, services: WebServices) -> Pages:
+    """Register the pages and their assets; what renders them, for pages with a module of their own."""
     pages = Pages(services)
     app.router.add_get("/", pages.market)
     app.router.add_get("/methodology", pages.methodology)
     app.router.add_get("/privacy", pages.legal)
     app.router.add_get("/terms", pages.legal)
     app.router.add_get("/static/{name}", pages.asset)
+    return pages

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Literal, Protocol
@@ -11,6 +11,8 @@ from config.catalogue import GpuCatalogue
 from config.platforms import PlatformCatalogue
 from config.settings import Settings
 from gpuscout.charts.model import ChartSpec
+from gpuscout.delivery.mail.desk import MailDesk
+from gpuscout.delivery.mail.events import MAX_BODY, EventDoor
 from gpuscout.market.models import History, PriceView
 from gpuscout.market.ports import Market
 from gpuscout.telemetry.metrics import Metrics
@@ -69,6 +71,8 @@ class WebLimits:
     burst: int = 200
     request_seconds: float = 15.0
     max_body_bytes: int = 64 * 1024
+    larger_bodies: Mapping[str, int] = field(default_factory=lambda: {"/webhooks/sendgrid": MAX_BODY})
+    """Routes that read more, and how much; they count themselves while they read."""
     shutdown_seconds: float = 2.0
     """How long running requests may go on after the stop, and again how long they may take to be cancelled."""
     check_seconds: float = 3.0
@@ -96,6 +100,10 @@ class WebServices:
     methodology: str | None = None
     """Markdown of ``/methodology``; None reads the page that ships with the package."""
     limits: WebLimits = field(default_factory=WebLimits)
+    mail: MailDesk | None = None
+    """What mails' links do; None: e-mail is off."""
+    mail_events: EventDoor | None = None
+    """The mail service's events; None: its key is not set."""
 
     def is_simulated(self, *sources: str) -> bool:
         """Whether figures of these sources are a simulator's and must say so."""

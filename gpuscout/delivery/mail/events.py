@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import binascii
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -52,13 +52,32 @@ class EventDoor:
 
     Args:
         public_key: base64 of the DER form, as SendGrid shows it; PEM armour is taken off.
+        inbox: where events are stored.
+        wake: called when something was stored.
     """
 
-    def __init__(self, public_key: str, hasher: AddressHasher, *, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        public_key: str,
+        hasher: AddressHasher,
+        inbox: MailInbox,
+        *,
+        clock: Callable[[], datetime],
+        wake: Callable[[], None] = lambda: None,
+    ) -> None:
         lines = [line.strip() for line in public_key.splitlines()]
         self._key = "".join(line for line in lines if line and not line.startswith("-----"))
         self._hasher = hasher
+        self._inbox = inbox
         self._clock = clock
+        self._wake = wake
+
+    async def store(self, events: Sequence[MailEvent]) -> int:
+        """Store what is new; it is committed when this returns. How many were new."""
+        new = await self._inbox.receive(events, self._clock())
+        if new:
+            self._wake()
+        return new
 
     def read(self, body: bytes, signature: str, timestamp: str) -> list[MailEvent]:
         """Check and read a request. Takes about 60 ms the first time, for the library: for a thread.
