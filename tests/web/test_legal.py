@@ -50,4 +50,5 @@ async def test_every_table_about_people_is_spoken_of(client: Any) -> None:
         if re.search(r"member|guild|user", column.name) or table.name in ("member", "guild")
     }
     spoken_of = {"member", "watchlist_item", "server_settings", "feed_post", "guild", "usage_event"}
+    spoken_of |= {"mail_address", "mail_confirmation", "mail_message", "mail_assignment", "mail_sequence"}
     assert about == spoken_of
