@@ -28,11 +28,13 @@ app = typer.Typer(
 db_app = typer.Typer(help="Database migrations.", no_args_is_help=True)
 commands_app = typer.Typer(help="Slash commands.", no_args_is_help=True)
 dead_app = typer.Typer(help="Work that could not be done.", no_args_is_help=True)
+keys_app = typer.Typer(help="Keys that wrap members' secrets.", no_args_is_help=True)
 market_app = typer.Typer(help="What the market sources sent that needs a person.", no_args_is_help=True)
 app.add_typer(db_app, name="db")
 app.add_typer(market_app, name="market")
 app.add_typer(commands_app, name="commands")
 app.add_typer(dead_app, name="dead-letters")
+app.add_typer(keys_app, name="keys")
 
 _debug = False
 
@@ -260,6 +262,14 @@ def market_unknown() -> None:
     from bot.tools import show_unknown
 
     run_async(show_unknown(settings_or_fail()))
+
+
+@keys_app.command("rotate")
+def keys_rotate() -> None:
+    """Wrap stored secrets with the newest key of SECRET_KEY, so that earlier ones may leave it."""
+    from bot.keys_cli import rotate_keys
+
+    run_async(rotate_keys(settings_or_fail()))
 
 
 @dead_app.command("list")

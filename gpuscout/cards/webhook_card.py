@@ -137,11 +137,11 @@ def secret_card(endpoint: Endpoint, secret: SecretStr, note: str, names: Name, t
 def _endpoint(
     endpoint: Endpoint, sections: Sequence[str], names: Name, t: Text, links: Sequence[tuple[str, str]] = ()
 ) -> Card:
-    kind = t("Discord channel") if endpoint.kind == "discord" else t("Your program")
-    whose = t("this server's") if endpoint.owner.startswith("guild:") else t("yours")
+    kind = t("a Discord channel") if endpoint.kind == "discord" else t("your program")
+    whose = f" ({t('this server')})" if endpoint.owner.startswith("guild:") else ""
     facts = [
         f"**{t('Sends')}** {_filters(endpoint, names, t)}",
-        f"**{t('To')}** {kind}, {whose}",
+        f"**{t('To')}** {kind}{whose}",
         f"**{t('State')}** {_sign(endpoint)} {_health(endpoint, t)}",
         f"**{t('Made')}** {relative(endpoint.created_at)}",
     ]
