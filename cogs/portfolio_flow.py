@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 import discord
@@ -16,7 +17,6 @@ from cogs.services import Services
 from cogs.usage import seam
 from config.i18n import Text
 from gpuscout.cards.advice_card import advice_card, evidence_card
-from gpuscout.cards.kit import Card
 from gpuscout.cards.portfolio_card import portfolio_card
 from gpuscout.cards.portfolio_chart import LEAST_POINTS, portfolio_chart
 from gpuscout.cards.portfolio_formula import holding_formula_card, portfolio_formula_card
@@ -25,27 +25,16 @@ from gpuscout.cards.portfolio_state import PortfolioState
 from gpuscout.cards.portfolio_text import PortfolioFacts, simulated
 from gpuscout.cards.price_text import LocalRate
 from gpuscout.charts.model import ChartSpec
+from gpuscout.market.models import Freshness, freshness
 from gpuscout.portfolio.models import Holding, HoldingDraft, HoldingValuation, PortfolioView, SnapshotPoint
-
-Buttons = Callable[[Holding, Text], Sequence[discord.ui.Button[Card]]]
-
-
-def no_buttons(_holding: Holding, _t: Text) -> Sequence[discord.ui.Button[Card]]:
-    """No further buttons."""
-    return ()
 
 
 class PortfolioFlow:
-    """Answers about the portfolio of whoever asks.
+    """Answers about the portfolio of whoever asks."""
 
-    Args:
-        extra: further buttons of a holding's card, such as the one that makes an alert.
-    """
-
-    def __init__(self, services: Services, book: ChartBook, extra: Buttons = no_buttons) -> None:
+    def __init__(self, services: Services, book: ChartBook) -> None:
         self.services = services
         self.book = book
-        self._extra = extra
 
     async def facts(self, interaction: discord.Interaction[Any], gpus: Iterable[str] = ()) -> PortfolioFacts:
         """What the cards show besides the figures; *gpus* are models whose names are needed."""
@@ -60,6 +49,7 @@ class PortfolioFlow:
             platform_name=services.platform_name,
             source_link=services.source_link,
             is_simulated=self._is_simulated,
+            is_stale=self._is_stale,
             gpu_name=lambda slug: names.get(slug, slug),
             mention=seam(interaction.client).mention,
             methodology=services.methodology_url,
@@ -70,6 +60,9 @@ class PortfolioFlow:
     def _is_simulated(self, source: str) -> bool:
         origin = self.services.platforms.source(source)
         return self.services.settings.simulated or (origin is not None and origin.simulated)
+
+    def _is_stale(self, at: datetime) -> bool:
+        return freshness(at, self.services.clock(), self.services.market.freshness_interval()) is not Freshness.FRESH
 
     async def show(self, reply: Reply, state: PortfolioState, note: str | None = None) -> None:
         """The whole portfolio, on one page and over one range."""
@@ -112,7 +105,7 @@ class PortfolioFlow:
         """One holding."""
         valued = await self._valued(reply, state.holding)
         facts, t = await self.facts(reply.interaction), text_of(reply.interaction)
-        await reply.send(view=holding_card(valued, state, facts, note, t, extra=self._extra(valued.holding, t)))
+        await reply.send(view=holding_card(valued, state, facts, note, t))
 
     async def how(self, reply: Reply, state: PortfolioState) -> None:
         """How the figures of a holding, or without one the totals, are computed."""

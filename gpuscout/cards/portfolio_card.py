@@ -9,7 +9,7 @@ from discord import ui
 
 from config.i18n import Text
 from gpuscout.cards import portfolio_text as say
-from gpuscout.cards.kit import ACCENT, MAX_TEXT, OFFLINE, Card, Rows, fit
+from gpuscout.cards.kit import ACCENT, MAX_TEXT, OFFLINE, Card, Rows, fit, relative
 from gpuscout.cards.page import Page, page_card
 from gpuscout.cards.pager import Move, Paging, pager_row
 from gpuscout.cards.portfolio_chart import LEAST_POINTS
@@ -82,6 +82,11 @@ def portfolio_card(
     container.add_item(ui.TextDisplay(_totals(view, facts, t)))
     container.add_item(ui.Separator())
     container.add_item(ui.TextDisplay(_holdings(shown, paging.offset, facts, t)))
+    old = [v.basis.at for v in view.holdings if v.basis is not None and facts.is_stale(v.basis.at)]
+    if old:
+        container.add_item(
+            ui.TextDisplay("⚠️ " + t("Stale: the source was last heard {when}.", when=relative(min(old))))
+        )
     if words := paging.words(t):
         container.add_item(ui.TextDisplay(f"-# {words}"))
     if chart is not None:

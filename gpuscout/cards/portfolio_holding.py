@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import discord
 from discord import ui
 
@@ -15,6 +13,8 @@ from gpuscout.cards.portfolio_card import button
 from gpuscout.cards.portfolio_state import Do, PortfolioState, pack
 from gpuscout.cards.portfolio_text import NOTHING, PortfolioFacts
 from gpuscout.cards.price_text import badge
+from gpuscout.cards.state import PriceAction, PriceState
+from gpuscout.cards.state import pack as pack_price
 from gpuscout.portfolio.models import Earnings, Figure, Holding, HoldingValuation
 
 
@@ -24,14 +24,11 @@ def holding_card(
     facts: PortfolioFacts,
     note: str | None,
     t: Text,
-    *,
-    extra: Sequence[ui.Button[Card]] = (),
 ) -> Card:
     """The card of one holding.
 
     Args:
         note: what was just done, in a sentence.
-        extra: further buttons, such as the one that makes an alert.
     """
     holding = valued.holding
     state = state.of(holding.id)
@@ -48,10 +45,10 @@ def holding_card(
     container.add_item(ui.TextDisplay("\n".join(lines)))
     container.add_item(ui.TextDisplay(_figures(valued, facts, t)))
     if valued.basis is not None:
-        remarks = [f"⚠️ {note}" for note in say.basis_remarks(valued.basis, t)]
+        remarks = [f"⚠️ {note}" for note in say.basis_remarks(valued.basis, facts, t)]
         container.add_item(ui.TextDisplay("\n".join([*remarks, f"-# {say.basis_line(valued.basis, facts, t)}"])))
     container.add_item(ui.Separator())
-    for row in _controls(state, extra, t):
+    for row in _controls(valued, state, t):
         container.add_item(row)
     card = Card()
     card.add_item(container)
@@ -129,7 +126,7 @@ def _cell(figure: Figure, shown: str, t: Text) -> str:
     return t.number(figure.value, digits=3 if shown == "price" else 2)
 
 
-def _controls(state: PortfolioState, extra: Sequence[ui.Button[Card]], t: Text) -> list[Rows]:
+def _controls(valued: HoldingValuation, state: PortfolioState, t: Text) -> list[Rows]:
     return [
         ui.ActionRow(
             button(state, Do.EDIT, t("Edit"), "✏️"),
@@ -137,10 +134,22 @@ def _controls(state: PortfolioState, extra: Sequence[ui.Button[Card]], t: Text) 
             button(state, Do.ASK, t("Remove"), "🗑️"),
         ),
         ui.ActionRow(
-            button(state, Do.HOW, t("How is this computed?"), "🧮"), button(state, Do.WHY, t("Advice"), "💡"), *extra
+            *_alert_button(valued, t),
+            button(state, Do.WHY, t("Advice"), "💡"),
+            button(state, Do.HOW, t("How is this computed?"), "🧮"),
         ),
         ui.ActionRow(button(state.whole, Do.SHOW, t("Whole portfolio"), "📋")),
     ]
+
+
+def _alert_button(valued: HoldingValuation, t: Text) -> list[ui.Button[Card]]:
+    """Makes an alert on the series that the holding is valued by, as the price card's button does."""
+    if valued.basis is None:
+        return []
+    key = valued.basis.key
+    series = PriceState(0, key.gpu, key.platform, key.region, verification=key.verification, segment=key.segment)
+    style = discord.ButtonStyle.primary
+    return [ui.Button(label=t("Alert me"), emoji="🔔", custom_id=pack_price(series, PriceAction.ALERT), style=style)]
 
 
 def remove_card(holding: Holding, gpu_name: str, state: PortfolioState, t: Text) -> Card:

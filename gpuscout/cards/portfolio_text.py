@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
 from config.i18n import Text
@@ -24,6 +25,7 @@ class PortfolioFacts:
         platform_name: a platform's slug as people call it.
         source_link: name and address of a price source.
         is_simulated: whether a price source simulates.
+        is_stale: whether a reading of that time is too old to be called current.
         gpu_name: a model's slug as people call it.
         mention: how to name a command.
         methodology: address of the page that explains the figures.
@@ -34,6 +36,7 @@ class PortfolioFacts:
     platform_name: Callable[[str], str]
     source_link: Callable[[str], tuple[str, str | None]]
     is_simulated: Callable[[str], bool]
+    is_stale: Callable[[datetime], bool]
     gpu_name: Callable[[str], str]
     mention: Callable[[str], str]
     methodology: str
@@ -186,9 +189,11 @@ def basis_line(basis: Basis, facts: PortfolioFacts, t: Text) -> str:
     return f"{series} · {t('as of {when}', when=relative(basis.at))} · {source}"
 
 
-def basis_remarks(basis: Basis, t: Text) -> list[str]:
+def basis_remarks(basis: Basis, facts: PortfolioFacts, t: Text) -> list[str]:
     """What weakens a valuation, in words."""
     notes = []
+    if facts.is_stale(basis.at):
+        notes.append(t("Stale: the source was last heard {when}.", when=relative(basis.at)))
     if not basis.exact:
         notes.append(t("Valued by a wider group of machines: its own is missing or thin."))
     if basis.thin:

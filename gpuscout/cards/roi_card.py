@@ -47,7 +47,7 @@ def roi_card(found: Payback, question: RoiQuestion, facts: PortfolioFacts, t: Te
         )
     assumed = [f"**{t('Assumptions')}**", *(f"- {input_line(known, facts, t)}" for known in found.inputs)]
     assumed += [f"- {line}" for line in _assumptions(found, t)]
-    remarks = [f"⚠️ {note}" for note in say.basis_remarks(found.basis, t)]
+    remarks = [f"⚠️ {note}" for note in say.basis_remarks(found.basis, facts, t)]
     sections = [
         "\n".join(lines),
         _table(found, t),

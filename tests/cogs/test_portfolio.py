@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -185,6 +186,12 @@ async def test_totals_leave_out_what_is_not_valued(scene: Scene) -> None:
     assert "2 holdings, 9 GPUs · 1 of them not valued" in text
 
 
+async def test_old_data_are_called_stale(scene: Scene, world: World) -> None:
+    world.market.stored = [replace(quote, at=NOW - timedelta(hours=2)) for quote in world.market.stored]
+    assert "⚠️ Stale: the source was last heard <t:" in texts((await add(scene)).response)
+    assert "⚠️ Stale: " in texts((await scene.alice.slash(scene.channel, "portfolio show")).response)
+
+
 async def test_the_members_currency_stands_beside_dollars(scene: Scene) -> None:
     await scene.alice.slash(scene.channel, "settings", currency="EUR")
     assert "≈ €" in texts((await add(scene)).response)
@@ -238,12 +245,14 @@ async def test_open_a_holding_and_go_back(scene: Scene, world: World) -> None:
     shown = await scene.alice.slash(scene.channel, "portfolio show")
     await scene.alice.select(shown.response, [only(world)["id"]])
     assert "## Rig 1: 8 × RTX 4090" in texts(shown.response)
-    assert list(buttons(shown.response))[:5] == [
+    assert list(buttons(shown.response)) == [
         "Edit",
         "Purchase and costs",
         "Remove",
-        "How is this computed?",
+        "Alert me",
         "Advice",
+        "How is this computed?",
+        "Whole portfolio",
     ]
     await scene.alice.click(shown.response, label="Whole portfolio")
     assert "## Your portfolio" in texts(shown.response)
@@ -274,6 +283,18 @@ async def test_how_the_totals_are_computed(scene: Scene) -> None:
     assert how.ephemeral
     assert "sums over the 1 holdings that can be valued" in text
     assert "**Rig 1: 8 × RTX 4090**\n8 GPUs × $0.35 × 24 h ×" in text
+
+
+async def test_alert_me_opens_the_alert_form_for_the_holdings_machines(scene: Scene) -> None:
+    shown = await add(scene, verification="verified", segment="dc:8+")
+    form = await scene.alice.click(shown.response, label="Alert me")
+    assert form.modal is not None
+    assert form.modal["title"] == "Alert me: RTX 4090"
+
+
+async def test_what_nobody_lists_has_no_alert_button(scene: Scene) -> None:
+    shown = await scene.alice.slash(scene.channel, "portfolio add", gpu="h100-sxm", platform="vast")
+    assert "Alert me" not in buttons(shown.response)
 
 
 # --- edit, remove, undo ---
