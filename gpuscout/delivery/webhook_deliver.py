@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, Protocol
 
 import structlog
 from pydantic import SecretStr
@@ -13,7 +13,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from yarl import URL
 
 from gpuscout.accounts.secret_box import CannotOpen, SecretBox
-from gpuscout.delivery.notify import Hold
 from gpuscout.delivery.webhook_body import discord_body, event_data, json_body
 from gpuscout.delivery.webhook_send import Answer, WebhookSender
 from gpuscout.delivery.webhook_sign import signed_headers
@@ -37,6 +36,23 @@ SIGNING_PURPOSE: Final = "webhook.signing"
 _CHUNK: Final = 100
 
 Finish = Callable[[AsyncConnection], Awaitable[None]]
+
+
+class Hold(Protocol):
+    """The job behind a delivery, as long as this worker holds it."""
+
+    @property
+    def attempts(self) -> int:
+        """Which try this is, from 1."""
+        ...
+
+    async def finish(self, conn: AsyncConnection) -> None:
+        """End the job in the transaction of its effect."""
+        ...
+
+    async def again(self, conn: AsyncConnection, error: str, *, retry_after: float | None = None) -> str:
+        """Put the job back for *retry_after* seconds; ``dead`` when this was its last try."""
+        ...
 
 
 class WebhookFanout:
