@@ -303,7 +303,6 @@ class App:
         alerts, ended = alert_renderers(self.parts, self.market, self.charts, self._portfolios())
         handlers = notify_handlers(
             self.parts,
-            self._members(),
             self._notifications,
             renderers={**digest_renderers(self.charts), **alerts},
             notices=webhook_notices(),

@@ -9,7 +9,6 @@ from bot.parts import Clock, Parts
 from bot.sync import STATE_KEY as COMMANDS_KEY
 from bot.worker import Handler, JobRun
 from gpuscout.accounts.delivery_choices import DeliveryChoices
-from gpuscout.accounts.members import Members
 from gpuscout.accounts.servers import Servers
 from gpuscout.delivery.channels import MailSender, Renderer, Sender
 from gpuscout.delivery.notify import Notifier, NotifyMetrics, notification_of
@@ -42,7 +41,6 @@ def notify_schedule() -> dict[str, timedelta]:
 
 def notify_handlers(
     parts: Parts,
-    members: Members,
     discord: Sender,
     *,
     renderers: Mapping[str, Renderer] | None = None,
@@ -61,9 +59,9 @@ def notify_handlers(
     """
     notifier = Notifier(
         parts.db,
+        parts.jobs,
         NotificationStore(parts.db, parts.jobs),
         DeliveryChoices(DeliveryChoiceStore(parts.db), clock=parts.clock),
-        members,
         Servers(ServerStore(parts.db), clock=parts.clock),
         {"notice": notice_renderer(notices, whole=whole_notices), **(renderers or {})},
         discord,

@@ -12,13 +12,20 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Literal
 
-from sqlalchemy import ColumnElement, delete, func, select, update
+from sqlalchemy import ColumnElement, bindparam, delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from storage.engine import Database
 from storage.notifications import Severity, Target
 from storage.redact import redact
-from storage.tables_delivery import delivery_attempt, notification, notification_item, outgoing_event
+from storage.tables import member
+from storage.tables_delivery import (
+    delivery_attempt,
+    member_delivery,
+    notification,
+    notification_item,
+    outgoing_event,
+)
 
 State = Literal["pending", "sending", "sent", "failed", "dropped"]
 Outcome = Literal["sent", "refused", "failed", "unknown"]
@@ -65,122 +72,149 @@ class Notification:
         return self.state in CLOSED
 
 
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A try that begins.
+
+    Attributes:
+        told: the notification as it was rendered.
+        may_repeat: an earlier try may have arrived although its answer was lost, and this one cannot find out.
+    """
+
+    told: Notification
+    channel: str
+    at: datetime
+    nonce: str | None
+    may_repeat: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    """A try that ended well."""
+
+    notification_id: str
+    attempt_id: int
+    channel: str
+    message_id: str
+    at: datetime
+    detail: str | None = None
+
+
 class DeliveryLedger:
     """The work on notifications, by the process that holds their job."""
 
     def __init__(self, db: Database) -> None:
         self._db = db
 
-    async def load(self, notification_id: str, conn: AsyncConnection | None = None) -> Notification | None:
+    async def load(self, notification_id: str) -> Notification | None:
         """A notification with its items and attempts; None when there is none (any more)."""
-        if conn is None:
-            async with self._db.read() as own:
-                return await self.load(notification_id, own)
-        row = (await conn.execute(select(notification).where(notification.c.id == notification_id))).one_or_none()
-        if row is None:
-            return None
-        items = await conn.execute(
-            select(notification_item.c.payload)
-            .where(notification_item.c.notification_id == notification_id)
-            .order_by(notification_item.c.id)
-        )
-        attempts = await conn.execute(
-            select(delivery_attempt)
-            .where(delivery_attempt.c.notification_id == notification_id)
-            .order_by(delivery_attempt.c.id)
-        )
-        return Notification(
-            id=row.id,
-            kind=row.kind,
-            target=Target(row.member_id, row.guild_id, row.channel_id, row.role_id),
-            severity=row.severity,
-            state=row.state,
-            created_at=row.created_at,
-            due_at=row.due_at,
-            items=tuple(item.payload for item in items),
-            attempts=tuple(
-                Attempt(each.id, each.at, each.channel, each.outcome, each.detail, each.message_id, each.nonce)
-                for each in attempts
-            ),
-            deadline_at=row.deadline_at,
-            poll_at=row.poll_at,
-            sent_at=row.sent_at,
-            sent_via=row.sent_via,
-            message_id=row.message_id,
-            may_repeat=row.may_repeat,
-        )
+        return (await self.load_many([notification_id])).get(notification_id)
 
-    async def begin(
-        self,
-        conn: AsyncConnection,
-        told: Notification,
-        channel: str,
-        at: datetime,
-        *,
-        nonce: str | None,
-        may_repeat: bool = False,
-    ) -> int | None:
-        """Close the group and note that a try through *channel* begins; the attempt's id.
+    async def load_many(self, ids: Sequence[str]) -> dict[str, Notification]:
+        """Notifications by id; what there is none of is left out."""
+        items: dict[str, list[Mapping[str, Any]]] = {}
+        attempts: dict[str, list[Attempt]] = {}
+        of_items, of_attempts = notification_item.c.notification_id, delivery_attempt.c.notification_id
+        async with self._db.read() as conn:
+            rows = (await conn.execute(select(notification).where(notification.c.id.in_(ids)))).all()
+            told = select(of_items, notification_item.c.payload).where(of_items.in_(ids))
+            for item in await conn.execute(told.order_by(notification_item.c.id)):
+                items.setdefault(item.notification_id, []).append(item.payload)
+            tried = select(delivery_attempt).where(of_attempts.in_(ids)).order_by(delivery_attempt.c.id)
+            for each in await conn.execute(tried):
+                attempts.setdefault(each.notification_id, []).append(
+                    Attempt(each.id, each.at, each.channel, each.outcome, each.detail, each.message_id, each.nonce)
+                )
+        return {
+            row.id: _notification(row, tuple(items.get(row.id, ())), tuple(attempts.get(row.id, ()))) for row in rows
+        }
 
-        Args:
-            told: the notification as it was rendered.
-            may_repeat: an earlier try may have arrived although its answer was lost, and this one cannot find out.
+    async def reader_rows(
+        self, member_ids: Sequence[int]
+    ) -> tuple[dict[int, Mapping[str, Any]], dict[int, Mapping[str, Any]]]:
+        """What members chose, by member: their rows of ``member`` and of ``member_delivery``, where there are any."""
+        found: list[dict[int, Mapping[str, Any]]] = []
+        async with self._db.read() as conn:
+            for table, key in ((member, member.c.id), (member_delivery, member_delivery.c.member_id)):
+                rows = await conn.execute(select(table).where(key.in_(member_ids)))
+                found.append({row._mapping[key]: dict(row._mapping) for row in rows})
+        return found[0], found[1]
 
-        Returns:
-            None when items joined since *told* was loaded: nothing was noted, the group is closed, so load and render
-            once more. None too when it was settled meanwhile.
+    async def begin_many(self, conn: AsyncConnection, tries: Sequence[Begun]) -> list[int | None]:
+        """Close the groups and note that tries begin; the attempts' ids.
+
+        None where items joined since the notification was loaded: nothing was noted, the group is closed, so load and
+        render once more. None too where it was settled meanwhile.
         """
-        first = func.coalesce(notification.c.first_tried_at, at)
-        values: dict[str, Any] = {"state": "sending", "first_tried_at": first}
-        if may_repeat:
-            values["may_repeat"] = True
-        closed = await conn.execute(
-            update(notification)
-            .where(notification.c.id == told.id, notification.c.state.not_in(CLOSED))
-            .values(**values)
+        ids = [each.told.id for each in tries]
+        for at in {each.at for each in tries}:
+            now = [each.told.id for each in tries if each.at == at]
+            await conn.execute(
+                update(notification)
+                .where(notification.c.id.in_(now), notification.c.state.not_in(CLOSED))
+                .values(state="sending", first_tried_at=func.coalesce(notification.c.first_tried_at, at))
+            )
+        # A statement of its own: who joined while the first one waited for a row is seen only now.
+        count = func.count(notification_item.c.id)
+        rows = await conn.execute(
+            select(notification.c.id, notification.c.state, count.label("items"))
+            .join(notification_item, notification_item.c.notification_id == notification.c.id, isouter=True)
+            .where(notification.c.id.in_(ids))
+            .group_by(notification.c.id, notification.c.state)
         )
-        if closed.rowcount != 1:
-            return None
-        count = select(func.count()).where(notification_item.c.notification_id == told.id)
-        if (await conn.execute(count)).scalar_one() != len(told.items):
-            return None
+        seen = {row.id: row.items for row in rows if row.state == "sending"}
+        going = [each for each in tries if seen.get(each.told.id) == len(each.told.items)]
+        if not going:
+            return [None] * len(tries)
+        if repeats := [each.told.id for each in going if each.may_repeat]:
+            await conn.execute(update(notification).where(notification.c.id.in_(repeats)).values(may_repeat=True))
         made = await conn.execute(
             self._db.insert(delivery_attempt)
-            .values(notification_id=told.id, at=at, channel=channel, outcome="unknown", nonce=nonce)
-            .returning(delivery_attempt.c.id)
+            .values(
+                [
+                    {
+                        "notification_id": each.told.id,
+                        "at": each.at,
+                        "channel": each.channel,
+                        "outcome": "unknown",
+                        "nonce": each.nonce,
+                    }
+                    for each in going
+                ]
+            )
+            .returning(delivery_attempt.c.notification_id, delivery_attempt.c.id)
         )
-        return int(made.scalar_one())
+        noted = {row.notification_id: int(row.id) for row in made}
+        return [noted.get(each.told.id) for each in tries]
 
-    async def sent(
-        self,
-        conn: AsyncConnection,
-        notification_id: str,
-        attempt_id: int,
-        channel: str,
-        message_id: str,
-        at: datetime,
-        detail: str | None = None,
-    ) -> None:
-        """It arrived."""
-        await self._settle(conn, attempt_id, "sent", detail, message_id)
+    async def sent_many(self, conn: AsyncConnection, arrived: Sequence[Arrived]) -> None:
+        """They arrived."""
+        if not arrived:
+            return
+        await conn.execute(
+            update(delivery_attempt)
+            .where(delivery_attempt.c.id == bindparam("key"))
+            .values(outcome="sent", detail=bindparam("said"), message_id=bindparam("message")),
+            [{"key": each.attempt_id, "said": _said(each.detail), "message": each.message_id[:80]} for each in arrived],
+        )
         await conn.execute(
             update(notification)
-            .where(notification.c.id == notification_id)
-            .values(state="sent", sent_at=at, sent_via=channel, message_id=message_id[:80])
+            .where(notification.c.id == bindparam("key"))
+            .values(
+                state="sent", sent_at=bindparam("at"), sent_via=bindparam("via"), message_id=bindparam("message")
+            ),
+            [
+                {"key": each.notification_id, "at": each.at, "via": each.channel, "message": each.message_id[:80]}
+                for each in arrived
+            ],
         )
 
     async def not_sent(self, conn: AsyncConnection, attempt_id: int, outcome: Outcome, detail: str) -> None:
-        """It did not, or nobody knows."""
-        await self._settle(conn, attempt_id, outcome, detail, None)
-
-    async def _settle(
-        self, conn: AsyncConnection, attempt_id: int, outcome: Outcome, detail: str | None, message_id: str | None
-    ) -> None:
-        said = None if detail is None else redact(detail, DETAIL_LIMIT)
+        """It did not arrive, or nobody knows."""
         await conn.execute(
             update(delivery_attempt)
             .where(delivery_attempt.c.id == attempt_id)
-            .values(outcome=outcome, detail=said, message_id=None if message_id is None else message_id[:80])
+            .values(outcome=outcome, detail=_said(detail))
         )
 
     async def close(self, conn: AsyncConnection, notification_id: str, state: Literal["failed", "dropped"]) -> None:
@@ -245,3 +279,27 @@ class DeliveryLedger:
             total += gone.rowcount
             if gone.rowcount < batch:
                 return total
+
+
+def _notification(row: Any, items: tuple[Mapping[str, Any], ...], attempts: tuple[Attempt, ...]) -> Notification:
+    return Notification(
+        id=row.id,
+        kind=row.kind,
+        target=Target(row.member_id, row.guild_id, row.channel_id, row.role_id),
+        severity=row.severity,
+        state=row.state,
+        created_at=row.created_at,
+        due_at=row.due_at,
+        items=items,
+        attempts=attempts,
+        deadline_at=row.deadline_at,
+        poll_at=row.poll_at,
+        sent_at=row.sent_at,
+        sent_via=row.sent_via,
+        message_id=row.message_id,
+        may_repeat=row.may_repeat,
+    )
+
+
+def _said(detail: str | None) -> str | None:
+    return None if detail is None else redact(detail, DETAIL_LIMIT)

@@ -271,7 +271,12 @@ class JobStore(JobBoard):
             .values(lease_token=None, lease_until=None, **values)
         )
         if result.rowcount != 1:
-            raise LeaseLost(f"job {job.id} ({job.kind}) is no longer held by this worker")
+            raise self.lost(job)
+
+    @staticmethod
+    def lost(job: Job) -> LeaseLost:
+        """The error of a job that is no longer ours."""
+        return LeaseLost(f"job {job.id} ({job.kind}) is no longer held by this worker")
 
     async def renew(self, job: Job, lease_seconds: float) -> datetime:
         """Prolong the lease of a long job, in a transaction of its own.
@@ -290,7 +295,7 @@ class JobStore(JobBoard):
                 .values(lease_until=until)
             )
             if result.rowcount != 1:
-                raise LeaseLost(f"job {job.id} ({job.kind}) is no longer held by this worker")
+                raise self.lost(job)
         return until
 
 

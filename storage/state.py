@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -31,6 +31,12 @@ class AppState:
                 return await self.get(key, default, conn=own)
         row = (await conn.execute(select(app_state.c.value).where(app_state.c.key == key))).one_or_none()
         return default if row is None else row.value
+
+    async def get_many(self, keys: Sequence[str]) -> dict[str, Any]:
+        """The values of those *keys* that are there."""
+        query = select(app_state.c.key, app_state.c.value).where(app_state.c.key.in_(keys))
+        async with self._db.read() as conn:
+            return {row.key: row.value for row in await conn.execute(query)}
 
     async def set(self, key: str, value: Any, *, conn: AsyncConnection | None = None) -> None:
         """Store a JSON *value* under *key* (at most 100 characters)."""

@@ -127,7 +127,7 @@ class DeliveryChoices:
     async def get(self, member_id: int, conn: AsyncConnection | None = None) -> Choice:
         """The member's choice; the defaults where nothing is stored."""
         row = await self._rows.get(member_id, conn)
-        return Choice(member_id) if row is None else _choice(row)
+        return choice_of(member_id, row)
 
     async def change(
         self,
@@ -189,8 +189,11 @@ def _checked(field: str, given: Sequence[str], known: Sequence[str], *, least: i
     return list(given)
 
 
-def _choice(row: Mapping[str, Any]) -> Choice:
-    """A stored row; what an older or newer version wrote and this one does not know is left out."""
+def choice_of(member_id: int, row: Mapping[str, Any] | None) -> Choice:
+    """The choice of a stored row, else the defaults. What another version wrote and this one does not know is left
+    out."""
+    if row is None:
+        return Choice(member_id)
     start, end = row["quiet_start"], row["quiet_end"]
     channels = tuple(channel for channel in CHANNELS if channel in row["channels"])
     ordered = tuple(sorted(channels, key=list(row["channels"]).index))

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import aiohttp
 import discord
 
 from gpuscout.delivery.channels import Message, NotSent, with_line
-from gpuscout.delivery.discord_dm import State
 from gpuscout.delivery.pacing import DiscordPace
 from gpuscout.resilience.retry import parse_retry_after
+from storage.grouping import Grouped
 from storage.members import dm_key
 
 SEND_SECONDS: Final = 25.0
@@ -27,6 +27,14 @@ TOO_FAST: Final = {40003: 600.0, 20026: 3600.0}
 _UNKNOWN_CHANNEL: Final = 10003
 
 
+class ChannelMemory(Protocol):
+    """Where the ids of DM channels are remembered."""
+
+    async def get_many(self, keys: Sequence[str]) -> dict[str, Any]: ...
+    async def set(self, key: str, value: Any) -> None: ...
+    async def delete(self, key: str) -> bool: ...
+
+
 class DiscordNotifications:
     """Implements :class:`gpuscout.delivery.channels.DiscordSender`.
 
@@ -35,10 +43,11 @@ class DiscordNotifications:
         pace: shared by everything that sends in this process.
     """
 
-    def __init__(self, client: discord.Client, state: State, pace: DiscordPace) -> None:
+    def __init__(self, client: discord.Client, state: ChannelMemory, pace: DiscordPace) -> None:
         self._client = client
         self._state = state
         self._pace = pace
+        self._known = Grouped(self._kept)
 
     async def to_member(self, member_id: int, message: Message, nonce: str) -> int:
         """See :class:`gpuscout.delivery.channels.DiscordSender`."""
@@ -79,9 +88,15 @@ class DiscordNotifications:
             sent = await channel.send(nonce=nonce[:25], allowed_mentions=mentions, **arguments)
         return sent.id
 
+    async def _kept(self, member_ids: Sequence[int]) -> list[int | Exception | None]:
+        """The channels that are kept already."""
+        found = await self._state.get_many([dm_key(member_id) for member_id in member_ids])
+        channels = [found.get(dm_key(member_id)) for member_id in member_ids]
+        return [channel if isinstance(channel, int) else None for channel in channels]
+
     async def _channel(self, member_id: int) -> int:
-        known = await self._state.get(dm_key(member_id))
-        if isinstance(known, int):
+        known = await self._known(member_id)
+        if known is not None:
             return known
         wait = self._pace.openings.wait()
         if wait is None or wait > LONGEST_WAIT:

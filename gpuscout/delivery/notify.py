@@ -12,7 +12,7 @@ Every step is a transaction of its own, and the process may die between any two 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Final, Protocol
@@ -21,8 +21,7 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from config.i18n import Text, translator_for
-from gpuscout.accounts.delivery_choices import Choice, DeliveryChoices, quiet_until
-from gpuscout.accounts.members import Members
+from gpuscout.accounts.delivery_choices import Choice, DeliveryChoices, choice_of, quiet_until
 from gpuscout.accounts.servers import Servers
 from gpuscout.accounts.timezones import zone_of
 from gpuscout.cards.kit import relative
@@ -38,8 +37,11 @@ from gpuscout.delivery.channels import (
 )
 from gpuscout.delivery.fallback import Step, is_late, next_step
 from gpuscout.delivery.ports import DeliveryFailed
-from storage.attempts import DeliveryLedger, Notification
+from storage.attempts import Arrived, Begun, DeliveryLedger, Notification
 from storage.engine import Database
+from storage.grouping import Grouped
+from storage.job_model import Job
+from storage.jobs import JobStore
 from storage.notifications import NotificationStore, Target
 
 log = structlog.get_logger(__name__)
@@ -50,14 +52,17 @@ DM_OFF: Final = "dm_off"
 PLAIN_AFTER: Final = 3
 """After so many failed tries to draw a message it is sent without its picture and details."""
 _ROUNDS: Final = 8
+_Rows = tuple[Mapping[str, Any], Mapping[str, Any] | None]
 
 
 class Hold(Protocol):
     """The job behind a delivery, as long as this worker holds it."""
 
+    finished: bool
+
     @property
-    def attempts(self) -> int:
-        """Which try this is, from 1."""
+    def job(self) -> Job:
+        """The job as claimed."""
         ...
 
     async def finish(self, conn: AsyncConnection) -> None:
@@ -97,6 +102,15 @@ class _Reader:
     choice: Choice | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class _Ended:
+    """A try that ended well, and its job; ``first``: the member whose DMs are now known to work."""
+
+    arrived: Arrived
+    job: Job
+    first: int | None = None
+
+
 class Notifier:
     """Delivers notifications.
 
@@ -109,9 +123,9 @@ class Notifier:
     def __init__(
         self,
         db: Database,
+        jobs: JobStore,
         notifications: NotificationStore,
         choices: DeliveryChoices,
-        members: Members,
         servers: Servers,
         renderers: Renderers,
         discord: Sender,
@@ -121,10 +135,15 @@ class Notifier:
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._db = db
+        self._jobs = jobs
         self._ledger = DeliveryLedger(db)
+        # With many on their way at once, transactions serve several of them.
+        self._load = Grouped(self._load_all)
+        self._rows = Grouped(self._rows_of_all)
+        self._begin = Grouped(self._begin_all)
+        self._end = Grouped(self._end_all)
         self._notifications = notifications
         self._choices = choices
-        self._members = members
         self._servers = servers
         self._renderers = renderers
         self._discord = discord
@@ -139,7 +158,7 @@ class Notifier:
             storage.errors.LeaseLost: another worker has the job; nothing of this try's end was stored.
         """
         for _ in range(_ROUNDS):
-            told = await self._ledger.load(notification_id)
+            told = await self._load(notification_id)
             if told is None or told.closed:
                 await self._finish(hold)
                 return "gone" if told is None else told.state
@@ -175,12 +194,12 @@ class Notifier:
             locale = settings.locale if settings is not None else None
             zone = settings.timezone if settings is not None else None
             return _Reader(translator_for(locale), zone or "UTC", ("channel",))
-        member = await self._members.get(target.member_id)
-        choice = await self._choices.get(target.member_id)
+        member, row = await self._rows(target.member_id)
+        choice = choice_of(target.member_id, row)
         address = await self._mail.address(target.member_id) if self._mail is not None else None
         possible = {"dm": True, "mention": target.channel_id is not None, "email": address is not None}
         channels: tuple[Via, ...] = tuple(via for via in choice.usable if possible[via])
-        return _Reader(translator_for(member.locale), member.timezone or "UTC", channels, address, choice)
+        return _Reader(translator_for(member.get("locale")), member.get("timezone") or "UTC", channels, address, choice)
 
     async def _obstacle(self, told: Notification, reader: _Reader, hold: Hold) -> str | None:
         """Why it is not sent now, with the job settled accordingly; None: go on."""
@@ -203,7 +222,7 @@ class Notifier:
         try:
             return await self._renderers[told.kind](told, letter)
         except Exception:
-            if hold.attempts < PLAIN_AFTER:
+            if hold.job.attempts < PLAIN_AFTER:
                 raise
             # What is owed is told, if poorly, rather than not at all.
             log.exception("notification_drawn_plainly", notification=told.id, kind=told.kind)
@@ -217,10 +236,7 @@ class Notifier:
         """One try through one channel; None: look again (it changed, or the channel refused)."""
         via = letter.via
         nonce = None if via == "email" else nonce_of(told.id, via)
-        async with self._db.write() as conn:
-            attempt = await self._ledger.begin(
-                conn, told, via, self._clock(), nonce=nonce, may_repeat=step.may_repeat
-            )
+        attempt = await self._begin(Begun(told, via, self._clock(), nonce, step.may_repeat))
         if attempt is None:
             return None
         try:
@@ -228,13 +244,11 @@ class Notifier:
         except NotSent as error:
             return await self._not_sent(told, reader, attempt, step, error, hold)
         now = self._clock()
-        async with self._db.write() as conn:
-            await self._ledger.sent(conn, told.id, attempt, via, sent, now, step.note)
-            choice = reader.choice
-            if via == "dm" and choice is not None and (choice.dm_failures or choice.dm_opened_at is None):
-                await self._choices.note_dm_ok(choice.member_id, conn)
-                await self._choices.note_dm_opened(choice.member_id, conn)
-            await hold.finish(conn)
+        first = None
+        if via == "dm" and reader.choice is not None and (reader.choice.dm_failures or not reader.choice.dm_opened_at):
+            first = reader.choice.member_id
+        await self._end(_Ended(Arrived(told.id, attempt, via, sent, now, step.note), hold.job, first))
+        hold.finished = True
         self._count(told, via, "sent")
         if self._metrics is not None and via == "dm" and told.poll_at is not None and told.due_at <= told.created_at:
             self._metrics.poll_to_message(max(0.0, (now - told.poll_at).total_seconds()))
@@ -338,6 +352,31 @@ class Notifier:
     async def _finish(self, hold: Hold) -> None:
         async with self._db.write() as conn:
             await hold.finish(conn)
+
+    # --- in groups ---
+
+    async def _load_all(self, ids: Sequence[str]) -> list[Notification | Exception | None]:
+        found = await self._ledger.load_many(ids)
+        return [found.get(each) for each in ids]
+
+    async def _rows_of_all(self, member_ids: Sequence[int]) -> list[_Rows | Exception]:
+        members, choices = await self._ledger.reader_rows(member_ids)
+        return [(members.get(each, {}), choices.get(each)) for each in member_ids]
+
+    async def _begin_all(self, tries: Sequence[Begun]) -> list[int | Exception | None]:
+        async with self._db.write() as conn:
+            return list(await self._ledger.begin_many(conn, tries))
+
+    async def _end_all(self, ended: Sequence[_Ended]) -> list[Exception | None]:
+        """What arrived and the ends of its jobs; whose lease is lost has no part in it."""
+        async with self._db.write() as conn:
+            held = await self._jobs.finish_many(conn, [each.job for each in ended])
+            await self._ledger.sent_many(conn, [each.arrived for each in ended if each.job.id in held])
+            for each in ended:
+                if each.first is not None and each.job.id in held:
+                    await self._choices.note_dm_ok(each.first, conn)
+                    await self._choices.note_dm_opened(each.first, conn)
+        return [None if each.job.id in held else self._jobs.lost(each.job) for each in ended]
 
     def _count(self, told: Notification, via: str, outcome: str) -> None:
         if self._metrics is not None:

@@ -15,10 +15,8 @@ from bot.dm_role import open_client
 from bot.notify_role import NOTIFY_BACKOFF
 from bot.parts import Parts, open_parts
 from bot.worker import JobRun
-from config.currencies import Currencies
 from config.settings import Settings
 from gpuscout.accounts.delivery_choices import DeliveryChoices
-from gpuscout.accounts.members import Members
 from gpuscout.accounts.servers import Servers
 from gpuscout.cards.page import Page, page_card
 from gpuscout.delivery.channels import Letter, Message, NotSent, Picture
@@ -31,7 +29,6 @@ from sandbox.discord.models import User
 from sandbox.discord.server import SandboxDiscord
 from storage.attempts import DeliveryLedger, Notification
 from storage.delivery_choices import DeliveryChoiceStore
-from storage.members import MemberStore
 from storage.notifications import NOTIFY_JOB, NotificationStore, Target
 from storage.servers import ServerStore
 from storage.tables_delivery import notification
@@ -184,9 +181,9 @@ async def open_desk(db_url: str, restore: Callable[[], None] = lambda: None) -> 
 
     notifier = Notifier(
         parts.db,
+        parts.jobs,
         notifications,
         choices,
-        Members(MemberStore(parts.db), Currencies({}), member_hash=str, clock=clock),
         Servers(ServerStore(parts.db), clock=clock),
         {"alert": draw_alert, "notice": notice_renderer()},
         discord_sender,

@@ -10,7 +10,6 @@ import pytest
 from discord.http import Route
 
 from gpuscout.delivery.channels import Message
-from storage.attempts import DeliveryLedger
 from storage.errors import LeaseLost
 from storage.notifications import NOTIFY_JOB, Target
 from tests.delivery.notify_desk import MESSAGES, Desk, open_desk
@@ -62,11 +61,11 @@ def kill_at(desk: Desk, step: str, patch: pytest.MonkeyPatch) -> None:
 
     match step:
         case "load":
-            after(ledger, "load")
+            after(ledger, "load_many")
         case "render":
             after(desk.notifier, "_render")
         case "begin":
-            after(ledger, "begin")  # inside the transaction: it rolls back
+            after(ledger, "begin_many")  # inside the transaction: it rolls back
         case "opened":
             after(sender, "_channel")
         case "before sending":
@@ -74,9 +73,9 @@ def kill_at(desk: Desk, step: str, patch: pytest.MonkeyPatch) -> None:
         case "after sending":
             after(sender, "to_member")
         case "before settling":
-            before(ledger, "sent")
+            before(ledger, "sent_many")
         case "in settling":
-            after(ledger, "sent")
+            after(ledger, "sent_many")
 
 
 @pytest.mark.parametrize("step", STEPS)
@@ -189,17 +188,17 @@ async def test_what_joins_an_empty_one_in_the_last_moment_is_told(
         await desk.notifications._open(
             conn, Target(desk.ann.id), "alert", "g", desk.clock(), desk.clock(), None, None, "info"
         )
-    load = DeliveryLedger.load
+    load = desk.notifier._ledger.load_many
     once: list[int] = []
 
-    async def late(self: DeliveryLedger, notification_id: str, conn: Any = None) -> Any:
-        found = await load(self, notification_id, conn)
-        if conn is None and not once:
+    async def late(ids: Any) -> Any:
+        found = await load(ids)
+        if not once:
             once.append(1)
             await desk.add("RTX 4090", group_key="g")
         return found
 
-    monkeypatch.setattr(DeliveryLedger, "load", late)
+    monkeypatch.setattr(desk.notifier._ledger, "load_many", late)
     assert await desk.deliver() == "sent"
     assert [m["embeds"][0]["title"] for m in desk.said()] == ["RTX 4090"]
 
