@@ -116,6 +116,7 @@ def reason(price: NotEnoughEvidence, t: Text) -> str:
         ),
         "flat": t("the rented share does not fall as the price rises, so that the price explains nothing here."),
         "outside": t("your price lies outside of what machines like this ask, or your costs are not known."),
+        "no_profit": t("no price that machines like this ask pays your electricity."),
         "uncertain": t("the gain of any other price could as well be a loss."),
     }
     return said[price.reason]

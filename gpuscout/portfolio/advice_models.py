@@ -17,11 +17,13 @@ TooLittle = Literal[
     "dearer_rents_more",
     "flat",
     "outside",
+    "no_profit",
     "uncertain",
 ]
 """Why no price is proposed: no list of machines is read of this platform; fewer comparable machines, or prices among
 them, than are needed; (nearly) all or none are rented; the rented ones ask more than the idle ones; the rented share
-does not fall with the price; the asked price lies outside what comparable machines ask; the gain may be a loss."""
+does not fall with the price; the asked price lies outside what comparable machines ask; no price at which they are
+rented pays its electricity; the gain may be a loss."""
 
 NoPrice = Literal["platform_sets_price", "no_new_hosts", "undecided"]
 """Why price advice does not apply: the platform sets the price; it takes no new hosts; no platform is chosen, and none

@@ -77,10 +77,14 @@ def _choose(fit: RentFit, evidence: Evidence, present: float, host: _Host) -> Pr
     rented = fit.sides[0]
     ceiling = rented.p90 if rented.p90 is not None else rented.median
     usable = np.asarray(host.margin(fit.prices)) > 0
+    if not usable.any():
+        return NotEnoughEvidence("no_profit", evidence, evidence.machines)
     usable &= fit.prices <= (ceiling if ceiling is not None else np.inf)
     usable &= (fit.prices <= present) | ~_doubtful(fit, fit.band_of(present))
     if not usable.any():
-        return NotEnoughEvidence("outside", evidence, evidence.machines)
+        # All that pays its electricity is dearer than nearly all that is rented, or beyond a doubtful stretch.
+        reason: TooLittle = "outside" if not fit.spans(present) else "uncertain"
+        return NotEnoughEvidence(reason, evidence, evidence.machines)
     margins = np.asarray(host.margin(fit.prices))
     gains = margins * fit.fit - now
     drawn = margins * fit.draws - (host.margin(present) * drawn_now)[:, None]

@@ -165,6 +165,9 @@ def test_a_price_that_does_not_pay_its_electricity_is_never_proposed() -> None:
     found = advise_price(comparable(market(cliff)), 0.45, 8, dear)
     if isinstance(found, PriceAdvice):
         assert found.best_price * 0.75 > 0.45 * 0.55
+    ruinous = Terms(TERMS.fee, TERMS.power, Input("electricity price", 2.0, "USD/kWh", "member"))
+    found = advise_price(comparable(market(cliff)), 0.45, 8, ruinous)
+    assert isinstance(found, NotEnoughEvidence) and found.reason == "no_profit"
 
 
 def test_the_gain_grows_with_the_gpus() -> None:
