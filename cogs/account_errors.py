@@ -71,11 +71,17 @@ class ListFull(Refusal):
 
 
 class FeedNeedsChannel(Refusal):
-    """A market feed without a channel."""
+    """A market feed, or what another *panel* is of, without a channel."""
 
     outcome = "bad_value"
 
+    def __init__(self, panel: str = "server feed") -> None:
+        self.panel = panel
+        super().__init__(panel)
+
     def sentence(self, t: Text, mention: Mention) -> str:
+        if self.panel != "server feed":
+            return t("Choose the channel first, in {panel}.", panel=mention(self.panel))
         return t("Choose the channel of the feed first, in {feed}.", feed=mention("server feed"))
 
 
@@ -84,12 +90,16 @@ class CannotPost(Refusal):
 
     outcome = "forbidden"
 
-    def __init__(self, channel_id: int, missing: Sequence[str] = (), *, gone: bool = False) -> None:
-        self.channel_id, self.missing, self.gone = channel_id, tuple(missing), gone
+    def __init__(
+        self, channel_id: int, missing: Sequence[str] = (), *, gone: bool = False, panel: str = "server feed"
+    ) -> None:
+        self.channel_id, self.missing, self.gone, self.panel = channel_id, tuple(missing), gone, panel
         super().__init__(f"channel {channel_id}: {'gone' if gone else ', '.join(missing) or 'refused'}")
 
     def sentence(self, t: Text, mention: Mention) -> str:
         channel = f"<#{self.channel_id}>"
+        if self.gone and self.panel != "server feed":
+            return t("The channel is gone; choose another one in {panel}.", panel=mention(self.panel))
         if self.gone:
             return t("The channel of the feed is gone; choose another one in {feed}.", feed=mention("server feed"))
         if not self.missing:

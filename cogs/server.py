@@ -11,8 +11,10 @@ from discord.app_commands import locale_str
 from discord.ext import commands
 
 from cogs.account_options import ZoneOption
+from cogs.digest_server import ServerDigestFlow, server_digest_items
 from cogs.options import GpuOption, PlatformOption
 from cogs.replies import Place, Reply, text_of
+from cogs.server_alerts import server_alerts
 from cogs.server_flow import Panel, ServerFlow, require_admin
 from cogs.services import Services
 from cogs.slash import describe, slash
@@ -26,7 +28,7 @@ from gpuscout.cards.kit import Card
 
 log = structlog.get_logger(__name__)
 
-SUBCOMMANDS = ("channels", "feed", "defaults", "timezone", "roles")
+SUBCOMMANDS = ("channels", "feed", "digest", "defaults", "timezone", "roles")
 
 
 @app_commands.guild_only()
@@ -38,10 +40,11 @@ class Server(
 ):
     """Settings of a server, and what becomes of them when the bot is removed."""
 
-    def __init__(self, bot: commands.AutoShardedBot, flow: ServerFlow) -> None:
+    def __init__(self, bot: commands.AutoShardedBot, flow: ServerFlow, digests: ServerDigestFlow) -> None:
         super().__init__()
         self.bot = bot
         self.flow = flow
+        self.digests = digests
 
     async def interaction_check(self, interaction: Interaction, /) -> bool:
         """Only admins, whatever the command's permissions in Discord's settings say."""
@@ -64,6 +67,11 @@ class Server(
     async def feed(self, interaction: Interaction) -> None:
         """The panel of the feed."""
         await self._panel(interaction, lambda settings, facts, t: cards.feed_card(settings, facts, None, t))
+
+    @slash("digest", "The week of the GPU market and this server's alerts, into a channel", "server")
+    async def digest(self, interaction: Interaction) -> None:
+        """The panel of the server's digest."""
+        await self.digests.show(interaction)
 
     @slash("roles", "Roles that the feed and alerts may ping", "server")
     async def roles(self, interaction: Interaction) -> None:
@@ -103,6 +111,52 @@ class Server(
             lambda settings, facts, words: cards.feed_card(settings, facts, "✅ " + t("Saved."), words),
         )
 
+    @slash("alerts", "Alerts into a channel of this server; without options the list of those there are", "server")
+    @describe(
+        when="What must happen; left out: the list",
+        gpu="The GPU model, for example RTX 4090",
+        level="Like 0.25, 25c, -10%, 80%, 50",
+        window="Time that is looked at: 1h, 24h, 7d; for lows and highs days",
+        platform="Left out: where most are listed",
+        region="Left out: worldwide",
+        channel="Where it is told; left out: here",
+        role="Whom it mentions: one of the roles of /server roles",
+        severity="Sets the colour",
+        polls="Readings in a row that must show it; left out: 2 for per cent, else 1",
+        expires="When it ends: 30d, 3 months, 2026-12-24; left out: never",
+    )
+    @app_commands.choices(severity=SEVERITIES)
+    async def alerts(
+        self,
+        interaction: Interaction,
+        when: app_commands.Transform[KindChoice, KindOption] | None = None,
+        gpu: app_commands.Transform[str, GpuOption] | None = None,
+        level: app_commands.Transform[str, LevelOption] | None = None,
+        window: app_commands.Transform[str, WindowOption] | None = None,
+        platform: app_commands.Transform[str, PlatformOption] | None = None,
+        region: app_commands.Transform[str, RegionOption] | None = None,
+        channel: discord.TextChannel | None = None,
+        role: discord.Role | None = None,
+        severity: str | None = None,
+        polls: app_commands.Range[int, 1, 96] | None = None,
+        expires: app_commands.Transform[str, EndOption] | None = None,
+    ) -> None:
+        """Propose one, or show the list."""
+        asked = None
+        if when is not None:
+            asked = Asked(
+                when,
+                gpu=gpu,
+                level=level,
+                window=window,
+                platform=platform,
+                region=region,
+                severity=severity or "info",
+                polls=polls,
+                expires=expires,
+            )
+        await server_alerts(self._alerts, Reply(interaction, Place.PRIVATE), asked, channel, role)
+
     async def _panel(self, interaction: Interaction, panel: Panel) -> None:
         await self.flow.show(Reply(interaction, Place.PRIVATE), panel)
 
@@ -136,5 +190,6 @@ class Server(
 async def register(bot: commands.AutoShardedBot, services: Services) -> None:
     """Add the cog and its controls to *bot*."""
     flow = ServerFlow(services)
-    bot.add_dynamic_items(*server_items(flow))
-    await bot.add_cog(Server(bot, flow))
+    digests = ServerDigestFlow(services)
+    bot.add_dynamic_items(*server_items(flow), *server_digest_items(digests))
+    await bot.add_cog(Server(bot, flow, digests))

@@ -12,6 +12,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from storage.engine import Database
 from storage.tables import app_state, feed_post, server_settings
+from storage.tables_alerts import alert_rule
+from storage.tables_digests import digest_subscription
+from storage.webhooks import erase_guild_webhooks
 
 Json = Mapping[str, Any]
 _ERASED_AT_ONCE = 200
@@ -121,7 +124,7 @@ class ServerStore:
             return [_server(row) for row in rows]
 
     async def erase(self, guild_id: int) -> None:
-        """Erase a server's settings, feed posts and feed memory now."""
+        """Erase what a server's admins set, the feed's posts and memory, its alerts, digest and webhooks, now."""
         async with self._db.write() as conn:
             await _erase(conn, [guild_id])
 
@@ -206,6 +209,10 @@ async def _erase(conn: AsyncConnection, guilds: list[int]) -> None:
     await conn.execute(delete(server_settings).where(server_settings.c.guild_id.in_(guilds)))
     await conn.execute(delete(feed_post).where(feed_post.c.guild_id.in_(guilds)))
     await conn.execute(delete(app_state).where(app_state.c.key.in_([feed_state_key(guild) for guild in guilds])))
+    await conn.execute(delete(digest_subscription).where(digest_subscription.c.guild_id.in_(guilds)))
+    await conn.execute(delete(alert_rule).where(alert_rule.c.owner.in_([f"g:{guild}" for guild in guilds])))
+    for guild in guilds:
+        await erase_guild_webhooks(conn, guild)
 
 
 def _server(row: Any) -> StoredServer:

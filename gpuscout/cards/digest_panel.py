@@ -150,7 +150,9 @@ def server_digest_panel(
     zone: str,
     next_at: datetime | None,
     missing: Sequence[str],
+    *,
     paused: bool,
+    gone: bool,
     note: str | None,
     t: Text,
 ) -> Card:
@@ -160,6 +162,7 @@ def server_digest_panel(
         rhythm: None while there is none.
         missing: names of discord.py's permission flags that the bot lacks in the channel.
         paused: whether it stopped by itself, for the channel took no posts.
+        gone: whether the channel does not exist any more.
     """
     sections = [note] if note else []
     if rhythm is None or channel_id is None:
@@ -179,6 +182,8 @@ def server_digest_panel(
         sections.append("\n".join(lines))
     if paused:
         sections.append("⏸️ " + t("It has stopped: the channel took no posts. Choose a channel again to go on."))
+    if gone:
+        sections.append("⚠️ " + t("The channel is gone: choose another one."))
     if missing:
         names = permission_names(missing, t)
         sections.append("⚠️ " + t("In {channel} I lack {names}.", channel=f"<#{channel_id}>", names=names))
@@ -187,7 +192,7 @@ def server_digest_panel(
         placeholder=t("Channel of the digest"),
         channel_types=PLACES,
         default_values=[discord.SelectDefaultValue(id=channel_id, type=discord.SelectDefaultValueType.channel)]
-        if channel_id is not None
+        if channel_id is not None and not gone
         else [],
     )
     rows: list[Rows] = [ui.ActionRow(channel)]
@@ -197,7 +202,7 @@ def server_digest_panel(
         last.add_item(_button(t("Test post"), TEST, "🧪", prefix=SERVER_PREFIX))
         last.add_item(_button(t("Turn off"), STOP, "🔕", prefix=SERVER_PREFIX))
         rows.append(last)
-    return page_card(Page(t("Server digest"), sections, colour=WARNING if paused or missing else ACCENT), *rows)
+    return page_card(Page(t("Server digest"), sections, colour=WARNING if paused or missing or gone else ACCENT), *rows)
 
 
 def _moment(at: datetime) -> str:

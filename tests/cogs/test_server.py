@@ -43,7 +43,7 @@ async def feed_panel(scene: Scene, admin: Any, world: World, **feed: Any) -> Any
     return (await admin.slash(scene.channel, "server feed")).response
 
 
-@pytest.mark.parametrize("command", ["show", "feed", "channels", "roles", "defaults"])
+@pytest.mark.parametrize("command", ["show", "feed", "digest", "channels", "roles", "defaults"])
 async def test_only_admins(scene: Scene, command: str) -> None:
     """Discord hides the commands; a server's owner may show them to everybody, and then this still holds."""
     (server,) = [c for c in scene.env.bot.tree.get_commands() if c.name == "server"]

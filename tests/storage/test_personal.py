@@ -9,8 +9,10 @@ from sqlalchemy import JSON, Boolean, DateTime, Float, Integer, Table, func, ins
 
 from storage.engine import Database
 from storage.members import OWNED, MemberStore
+from storage.servers import ServerStore
 from storage.tables import metadata
 from storage.tables_alerts import alert_rule
+from storage.tables_digests import digest_subscription
 from storage.tables_webhooks import sealed_secret, webhook_endpoint
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -73,3 +75,22 @@ async def test_everything_of_one_member_is_counted_and_erased(db: Database) -> N
         owners = await conn.execute(select(alert_rule.c.owner, alert_rule.c.member_id).order_by(alert_rule.c.id))
         assert {tuple(row) for row in owners} == {(f"m:{BEN}", BEN), ("g:5", 0), ("g:5", BEN)}
         assert await conn.scalar(select(func.count()).select_from(sealed_secret)) == 1
+
+
+async def test_everything_that_a_servers_admins_set_is_erased(db: Database) -> None:
+    async with db.write() as conn:
+        for guild in (5, 6):
+            number = ANN + guild
+            digest = {**row_of(digest_subscription, number), "member_id": None, "guild_id": guild}
+            await conn.execute(insert(digest_subscription).values(digest))
+            rule = {**row_of(alert_rule, number), "owner": f"g:{guild}", "server": True, "state": "active"}
+            await conn.execute(insert(alert_rule).values(rule))
+            secret = {**row_of(sealed_secret, number), "owner": f"guild:{guild}"}
+            await conn.execute(insert(sealed_secret).values(secret))
+            endpoint = {**row_of(webhook_endpoint, number), "owner": f"guild:{guild}"}
+            endpoint |= dict.fromkeys(("url_secret", "signing_secret", "earlier_secret"), secret["id"])
+            await conn.execute(insert(webhook_endpoint).values(endpoint))
+    await ServerStore(db).erase(5)
+    async with db.read() as conn:
+        for table in (digest_subscription, alert_rule, sealed_secret, webhook_endpoint):
+            assert await conn.scalar(select(func.count()).select_from(table)) == 1, table.name
