@@ -47,6 +47,12 @@ def guild_owner(guild_id: int) -> str:
     return f"guild:{guild_id}"
 
 
+def guild_of(owner: str) -> int | None:
+    """The server that an owner is; None for a member."""
+    kind, _, number = owner.partition(":")
+    return int(number) if kind == "guild" else None
+
+
 class SecretStore:
     """The table of sealed secrets."""
 

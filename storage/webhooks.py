@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from storage.engine import Database
 from storage.secrets import Sealed, SecretStore, guild_owner, member_owner
+from storage.tables import server_settings
 from storage.tables_webhooks import sealed_secret, webhook_endpoint
 from storage.webhooks_model import Endpoint, EndpointKind, OffReason, StoredEvent
 
@@ -38,6 +39,7 @@ class EndpointStore:
         id: str,
         owner: str,
         made_by: int,
+        guild: int | None,
         kind: EndpointKind,
         shown: str,
         fingerprint: str,
@@ -52,6 +54,7 @@ class EndpointStore:
         """Store a new endpoint with its secrets.
 
         Args:
+            guild: the server that *owner* is, if it is one.
             allow: told how many the member would then have made; raises when that is more than he may. Two that come
                 at once cannot pass it together.
 
@@ -88,6 +91,10 @@ class EndpointStore:
                 .returning(*webhook_endpoint.c)
             )
             row = made.one_or_none()
+            if guild is not None:
+                # What the bot knows of a server is erased by this row when it was removed from there.
+                server = self._db.insert(server_settings).values(guild_id=guild, settings={}, updated_at=at)
+                await conn.execute(server.on_conflict_do_nothing(index_elements=["guild_id"]))
             if row is None:  # two admins of one server at the same instant
                 raise SecondEndpoint(shown)
             return endpoint_of(row)

@@ -19,7 +19,7 @@ from gpuscout.resilience.public_connect import AddressRules
 from storage.engine import Database
 from storage.events import EVENTS
 from storage.ids import new_id
-from storage.secrets import Sealed
+from storage.secrets import Sealed, guild_of
 from storage.webhooks import EndpointStore
 from storage.webhooks_deliveries import DeliveryStore
 from storage.webhooks_model import Attempt, Endpoint, Logged, StoredEvent
@@ -125,6 +125,7 @@ class Webhooks:
             id=new_id(),
             owner=owner,
             made_by=member_id,
+            guild=guild_of(owner),
             kind=target.kind,
             shown=target.shown,
             fingerprint=target.fingerprint(self._key),
