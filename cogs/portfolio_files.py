@@ -7,6 +7,7 @@ import io
 from collections import OrderedDict
 from collections.abc import Awaitable, Iterator, Sequence
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import aiohttp
 import discord
@@ -144,9 +145,14 @@ class PortfolioFiles:
                 return await _download(attachment.read())
         # A layout's files may be told by their components alone.
         for component in _walk(message.components):
-            if isinstance(component, discord.FileComponent) and component.name == GOOD_FILE:
+            if isinstance(component, discord.FileComponent) and _last(component.media.url) == GOOD_FILE:
                 return await _download(message._state.http.get_from_cdn(component.media.url))
         raise FileGone
+
+
+def _last(url: str) -> str:
+    """The name of the file at an address."""
+    return urlsplit(url).path.rpartition("/")[2]
 
 
 def _walk(components: Sequence[Any]) -> Iterator[Any]:

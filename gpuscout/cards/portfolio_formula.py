@@ -22,6 +22,7 @@ def known_words(t: Text) -> dict[str, str]:
         "market's median": t("market's median"),
         "market's utilization": t("market's utilization"),
         "expected utilization": t("expected utilization"),
+        "utilization": t("utilization"),
         "rented share at this price": t("rented share at this price"),
         "platform's fee": t("platform's fee"),
         "power draw of one GPU": t("power draw of one GPU"),

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
+import discord
 import pytest
 
 from bot.client import ScoutBot
@@ -186,3 +187,11 @@ async def test_export_can_be_imported_again(scene: Scene, world: World) -> None:
 async def test_an_empty_portfolio_has_nothing_to_export(scene: Scene) -> None:
     shown = await scene.alice.slash(scene.channel, "portfolio export")
     assert "Your portfolio is empty; " in texts(shown.response)
+
+
+async def test_a_file_that_only_its_component_tells_of(scene: Scene, world: World, monkeypatch: Any) -> None:
+    """Discord may leave a layout's files out of the message's attachments."""
+    shown = await give(scene, GOOD)
+    monkeypatch.setattr(discord.Message, "attachments", property(lambda _message: [], lambda _message, _value: None))
+    await scene.alice.click(shown.response, label="Add 2 holdings")
+    assert len(world.holding_rows.rows) == 2
