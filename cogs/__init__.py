@@ -41,6 +41,9 @@ async def load_all(bot: commands.AutoShardedBot, services: Services) -> None:
     holdings = PortfolioFlow(services, book)
     await portfolio.register(bot, holdings, PortfolioFiles(holdings))
     await roi.register(bot, holdings)
-    await alert.register(bot, services, book)
-    for room in (named, watchlist, digest, webhook, settings, email, server, status, help, about):
+    alerts = await alert.register(bot, services, book)
+    for room in (named, watchlist, digest, webhook, settings, email):
+        await room.register(bot, services)
+    await server.register(bot, services, alerts)
+    for room in (status, help, about):
         await room.register(bot, services)

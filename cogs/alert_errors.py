@@ -160,3 +160,20 @@ class NothingToWatch(Refusal):
         if self.scope == "watchlist":
             return t("Your watchlist is empty; {add} puts a GPU on it.", add=mention("watchlist add"))
         return t("Your portfolio is empty; {add} adds what you host.", add=mention("portfolio add"))
+
+
+class RoleNotAllowed(Refusal):
+    """A role that the server's admins did not allow me to mention."""
+
+    outcome = "role_not_allowed"
+
+    def __init__(self, role_id: int) -> None:
+        self.role_id = role_id
+        super().__init__(f"role {role_id} may not be mentioned")
+
+    def sentence(self, t: Text, mention: Mention) -> str:
+        return t(
+            "{role} is not among the roles that I may mention here; add it with {roles}.",
+            role=f"<@&{self.role_id}>",
+            roles=mention("server roles"),
+        )

@@ -11,8 +11,12 @@ from discord.app_commands import locale_str
 from discord.ext import commands
 
 from cogs.account_options import ZoneOption
+from cogs.alert_build import Asked
+from cogs.alert_kinds import KindChoice
+from cogs.alert_options import SEVERITIES, EndOption, KindOption, LevelOption, WindowOption
+from cogs.alert_panel import AlertPanel
 from cogs.digest_server import ServerDigestFlow, server_digest_items
-from cogs.options import GpuOption, PlatformOption
+from cogs.options import GpuOption, PlatformOption, RegionOption
 from cogs.replies import Place, Reply, text_of
 from cogs.server_alerts import server_alerts
 from cogs.server_flow import Panel, ServerFlow, require_admin
@@ -40,11 +44,14 @@ class Server(
 ):
     """Settings of a server, and what becomes of them when the bot is removed."""
 
-    def __init__(self, bot: commands.AutoShardedBot, flow: ServerFlow, digests: ServerDigestFlow) -> None:
+    def __init__(
+        self, bot: commands.AutoShardedBot, flow: ServerFlow, digests: ServerDigestFlow, panel: AlertPanel
+    ) -> None:
         super().__init__()
         self.bot = bot
         self.flow = flow
         self.digests = digests
+        self.panel = panel
 
     async def interaction_check(self, interaction: Interaction, /) -> bool:
         """Only admins, whatever the command's permissions in Discord's settings say."""
@@ -155,7 +162,7 @@ class Server(
                 polls=polls,
                 expires=expires,
             )
-        await server_alerts(self._alerts, Reply(interaction, Place.PRIVATE), asked, channel, role)
+        await server_alerts(self.panel, Reply(interaction, Place.PRIVATE), asked, channel, role)
 
     async def _panel(self, interaction: Interaction, panel: Panel) -> None:
         await self.flow.show(Reply(interaction, Place.PRIVATE), panel)
@@ -187,9 +194,9 @@ class Server(
             log.exception("servers_not_reconciled")
 
 
-async def register(bot: commands.AutoShardedBot, services: Services) -> None:
+async def register(bot: commands.AutoShardedBot, services: Services, panel: AlertPanel) -> None:
     """Add the cog and its controls to *bot*."""
     flow = ServerFlow(services)
     digests = ServerDigestFlow(services)
     bot.add_dynamic_items(*server_items(flow), *server_digest_items(digests))
-    await bot.add_cog(Server(bot, flow, digests))
+    await bot.add_cog(Server(bot, flow, digests, panel))

@@ -123,7 +123,10 @@ def story(item: AlertItem, names: Names, t: Text) -> list[str]:
     lines = []
     if item.test:
         lines.append("🧪 " + t("This is a sample that you asked for: nothing has happened. It came the real way."))
-    if item.after is not None and item.metric not in ("m_verified", "models"):
+    if item.kind == "machine":
+        if item.after is not None and item.metric in ("m_rented", "m_reliability", "m_days_left", "m_idle_hours"):
+            lines.append(t("Now **{value}**", value=value_text(item.metric, item.after, t)))
+    elif item.after is not None and item.metric != "models":
         now = t("Now **{value}**", value=value_text(item.metric, item.after, t))
         if item.before is not None and item.before != item.after and not item.test:
             now += t(", before {value}", value=value_text(item.metric, item.before, t))
@@ -149,7 +152,7 @@ def story(item: AlertItem, names: Names, t: Text) -> list[str]:
     small = [t("as of {when}", when=relative(item.at))]
     if item.fired_before and not item.test:
         small.append(t("fired {count} times before", count=t.number(item.fired_before)))
-    lines.append("-# " + " · ".join(small))
+    lines.append(" · ".join(small))
     return lines
 
 

@@ -22,7 +22,7 @@ from gpuscout.cards.price_text import badge
 
 SHOWN: Final = 5
 """Watched things, and dates, that are listed one by one."""
-_TEXT: Final = 1800
+_TEXT: Final = 1100
 _ALT: Final = 1024
 
 
@@ -84,7 +84,9 @@ def proposal(facts: ProposalFacts, t: Text) -> list[ui.Item[Any]]:
         f"-# {words.manners_text(rule, t)}",
     ]
     items: list[ui.Item[Any]] = [ui.TextDisplay("\n".join(head))]
-    items.append(ui.TextDisplay(fit([*current_lines(facts.preview, facts.names, t), *reach_lines(facts, t)], _TEXT)))
+    if now := current_lines(facts.preview, facts.names, t):
+        items.append(ui.TextDisplay(fit(now, _TEXT)))
+    items.append(ui.TextDisplay(fit(reach_lines(facts, t), _TEXT)))
     if not isinstance(rule.when, DigestRule):
         items.append(ui.Separator())
         items.append(ui.TextDisplay(fit(judged_lines(facts, t), _TEXT)))
@@ -132,7 +134,7 @@ def _current(one: Current, names: words.Names, t: Text, *, named: bool) -> str:
         said += " · " + t("as of {when}", when=relative(one.at))
     if named:
         what = _what(one, names, t)
-        said = f"- {what}: {said}"
+        said = f"• {what}: {said}"
     return said
 
 
@@ -218,10 +220,10 @@ def judged_lines(facts: ProposalFacts, t: Text) -> list[str]:
     lines = [f"**{t('Last 90 days')}**"]
     for judged in facts.judged[:SHOWN]:
         if isinstance(judged.result, NotJudged):
-            lines.append(f"- {judged.name}: {not_judged_text(judged.result, t)}")
+            lines.append(f"• {judged.name}: {not_judged_text(judged.result, t)}")
         else:
             count = len(judged.result.firings)
-            lines.append(f"- {judged.name}: {_count(count, t)}{_dates(judged.result, t)}")
+            lines.append(f"• {judged.name}: {_count(count, t)}{_dates(judged.result, t)}")
     if len(facts.judged) > SHOWN:
         lines.append(t("and {count} more", count=t.number(len(facts.judged) - SHOWN)))
     tested = [judged.result for judged in facts.judged if isinstance(judged.result, Backtest)]

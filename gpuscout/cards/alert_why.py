@@ -69,7 +69,7 @@ def _watched(watched: Sequence[Watched], names: words.Names, t: Text) -> list[st
             waits = t("fires at {level} or less", level=level)
         when = "" if one.at is None else " · " + t("as of {when}", when=relative(one.at))
         name = " ".join(part for part in (what, words.metric_name(one.metric, t)) if part)
-        lines.append(f"- {name} **{value}**: {waits}{when}")
+        lines.append(f"• {name} **{value}**: {waits}{when}")
     if len(watched) > WATCHED:
         lines.append(t("and {count} more", count=t.number(len(watched) - WATCHED)))
     return lines

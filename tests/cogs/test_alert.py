@@ -45,10 +45,10 @@ async def made(scene: Scene, world: World, rule: Rule | None = None, *, member: 
 
 
 async def test_a_proposal_shows_everything_before_anything_is_stored(scene: Scene, world: World) -> None:
-    result = await propose(scene, level="32c")
+    result = await propose(scene, when="price-above", level="36c")
     assert result.ephemeral
     text = texts(result.response)
-    assert "RTX 4090 · Vast.ai: price below $0.32/h" in text
+    assert "RTX 4090 · Vast.ai: price above $0.36/h" in text
     assert f"**Now** price $0.335/h · as of <t:{int(SEEN.timestamp())}:R>" in text
     assert f"**Told by** direct message; if that fails a mention in <#{scene.channel.id}>" in text
     assert "**Last 90 days** It would have fired **" in text
@@ -263,7 +263,7 @@ async def test_portfolio_and_watchlist(scene: Scene, world: World) -> None:
     result = await propose(scene, scope="watchlist")
     text = texts(result.response)
     assert "My watchlist: price below $0.30/h" in text
-    assert "- RTX 4090 · Vast.ai: price $0.335/h" in text
+    assert "• RTX 4090 · Vast.ai: price $0.335/h" in text
     assert text.count("It would") == 2
     await scene.alice.click(result.response, label="Confirm")
     (view,) = world.alerts.rules.values()
