@@ -51,7 +51,7 @@ def group_about(group: str, t: Text) -> str:
     return {
         "onboarding": t("At most three mails at the beginning"),
         "reports": t("The daily or weekly summary, where you chose e-mail for it"),
-        "alerts": t("Only what could not be delivered in Discord"),
+        "alerts": t("When e-mail’s turn comes in the order of your channels"),
     }[group]
 
 

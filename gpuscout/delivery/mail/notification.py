@@ -83,7 +83,7 @@ def notification_content(kind: MailKind, severity: str, message: Message, t: Tex
 def reason_of(kind: MailKind, t: Text) -> str:
     """Why the receiver gets a mail of *kind*, in a sentence."""
     if kind == "alert":
-        return t("You get this because it could not be delivered in Discord, and e-mail is among your channels.")
+        return t("You get this because of an alert of yours, and e-mail is among your channels.")
     if kind == "digest":
         return t("You get this because you asked GPUScout for a digest, and e-mail is among your channels.")
     if kind in ("security", "billing"):
