@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from storage.engine import Database
@@ -22,6 +23,15 @@ EVENTS: Final[tuple[EventName, ...]] = (
     "portfolio.summary",
     "subscription.updated",
 )
+
+
+class NewEvent(NamedTuple):
+    """An event to be written; see :meth:`EventStore.emit`."""
+
+    event: EventName
+    member_id: int | None
+    dedupe_key: str
+    data: Mapping[str, Any]
 
 
 class EventStore:
@@ -62,3 +72,15 @@ class EventStore:
             return None
         await self._jobs.enqueue(conn, FANOUT_JOB, {"event": found}, dedupe_key=f"{FANOUT_JOB}:{found}")
         return found
+
+    async def emit_many(self, conn: AsyncConnection, events: Sequence[NewEvent], *, at: datetime) -> None:
+        """Write events as :meth:`emit` does, in a few statements."""
+        rows = [{**event._asdict(), "data": dict(event.data), "id": new_id(), "created_at": at} for event in events]
+        if not rows:
+            return
+        await conn.execute(self._db.insert(outgoing_event).on_conflict_do_nothing(index_elements=["dedupe_key"]), rows)
+        ids = [row["id"] for row in rows]
+        new = (await conn.execute(select(outgoing_event.c.id).where(outgoing_event.c.id.in_(ids)))).scalars().all()
+        await self._jobs.enqueue_many(
+            conn, FANOUT_JOB, [({"event": found}, f"{FANOUT_JOB}:{found}", None, None) for found in new]
+        )

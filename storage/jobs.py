@@ -28,6 +28,10 @@ log = structlog.get_logger(__name__)
 DEFAULT_MAX_ATTEMPTS = 8
 ERROR_LIMIT = 1000
 _CLAIM_TRIES = 5
+DEAD_JOB = "operator.dead"
+"""Tells the owners that jobs of a kind have become dead letters: at most once a kind and hour."""
+_UNTOLD = (DEAD_JOB, "operator.notice", "delivery.dm")
+"""Kinds of which nobody is told: the telling itself."""
 
 
 class JobStore(JobBoard):
@@ -63,23 +67,54 @@ class JobStore(JobBoard):
         """
         if max_attempts < 1:
             raise ValueError("max_attempts must be at least 1")
-        now = self._clock()
-        statement = self._db.insert(jobs).values(
-            kind=kind,
-            payload=dict(payload),
-            dedupe_key=dedupe_key,
-            concurrency_key=concurrency_key,
-            state="ready",
-            run_at=now if run_at is None else run_at,
-            attempts=0,
-            max_attempts=max_attempts,
-            created_at=now,
-        )
+        row = self._new(kind, payload, dedupe_key, concurrency_key, run_at, max_attempts)
+        statement = self._db.insert(jobs).values(row)
         result = await conn.execute(
             statement.on_conflict_do_nothing(index_elements=["dedupe_key"]).returning(jobs.c.id)
         )
-        row = result.one_or_none()
-        return None if row is None else int(row.id)
+        found = result.one_or_none()
+        return None if found is None else int(found.id)
+
+    async def enqueue_many(
+        self,
+        conn: AsyncConnection,
+        kind: str,
+        wanted: Sequence[tuple[Mapping[str, Any], str, str | None, datetime | None]],
+        *,
+        max_attempts: int = DEFAULT_MAX_ATTEMPTS,
+    ) -> None:
+        """Add jobs of one kind, as :meth:`enqueue` does, in one statement.
+
+        Args:
+            wanted: (payload, dedupe key, concurrency key, run at) of each.
+        """
+        if wanted:
+            await conn.execute(
+                self._db.insert(jobs).on_conflict_do_nothing(index_elements=["dedupe_key"]),
+                [self._new(kind, *job, max_attempts) for job in wanted],
+            )
+
+    def _new(
+        self,
+        kind: str,
+        payload: Mapping[str, Any],
+        dedupe_key: str | None,
+        concurrency_key: str | None,
+        run_at: datetime | None,
+        max_attempts: int,
+    ) -> dict[str, Any]:
+        now = self._clock()
+        return {
+            "kind": kind,
+            "payload": dict(payload),
+            "dedupe_key": dedupe_key,
+            "concurrency_key": concurrency_key,
+            "state": "ready",
+            "run_at": now if run_at is None else run_at,
+            "attempts": 0,
+            "max_attempts": max_attempts,
+            "created_at": now,
+        }
 
     async def claim(
         self, kinds: Sequence[str], limit: int, lease_seconds: float, now: datetime | None = None
@@ -123,6 +158,8 @@ class JobStore(JobBoard):
         rows = result.all()
         for row in rows:
             log.warning("job_abandoned", job=row.id, kind=row.kind, state=row.state, attempts=row.attempts)
+            if row.state == "dead":
+                await self._tell(conn, row.kind, "its worker was killed or hung at every try")
         return len(rows)
 
     async def _take(
@@ -233,6 +270,14 @@ class JobStore(JobBoard):
         """
         await self._settle(conn, job, state="dead", finished_at=self._clock(), last_error=_describe(error))
         log.error("job_dead", job=job.id, kind=job.kind, attempts=job.attempts, error=_describe(error))
+        await self._tell(conn, job.kind, _describe(error))
+
+    async def _tell(self, conn: AsyncConnection, kind: str, error: str) -> None:
+        """Have the owners told of a dead letter, unless they were this hour."""
+        if kind in _UNTOLD:
+            return
+        payload = {"kind": kind, "error": error[:300], "at": self._clock().isoformat()}
+        await self.enqueue(conn, DEAD_JOB, payload, dedupe_key=f"{DEAD_JOB}:{kind}:{self._clock():%Y-%m-%dT%H}")
 
     async def release(self, conn: AsyncConnection, job: Job) -> None:
         """Give an unfinished job back without counting the attempt: for a clean shutdown.

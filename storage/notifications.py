@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 
-from sqlalchemy import select, text, update
+from sqlalchemy import Select, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from storage.engine import Database
@@ -47,6 +47,19 @@ class Target:
     def key(self) -> str:
         """One delivery at a time for each of these."""
         return f"member:{self.member_id}" if self.member_id is not None else f"channel:{self.channel_id}"
+
+
+class NewItem(NamedTuple):
+    """An item to be added; see :meth:`NotificationStore.add`."""
+
+    target: Target
+    payload: Mapping[str, Any]
+    item_key: str
+    group_key: str
+    due_at: datetime | None = None
+    deadline_at: datetime | None = None
+    poll_at: datetime | None = None
+    severity: Severity = "info"
 
 
 class NotificationStore:
@@ -111,6 +124,78 @@ class NotificationStore:
         # Added by another process at this instant. A notification opened for it tells of nothing; delivery drops it.
         return None
 
+    async def add_many(
+        self, conn: AsyncConnection, kind: str, items: Sequence[NewItem], *, at: datetime
+    ) -> dict[str, str | None]:
+        """Add items as :meth:`add` does, in a few statements for all of them.
+
+        Returns:
+            By item key: the notification's id, or None when the key is known already.
+        """
+        keys = list({item.item_key for item in items})
+        known = set((await conn.execute(_items_with(keys))).scalars())
+        fresh = {item.item_key: item for item in items if item.item_key not in known}
+        found = await self._open_many(conn, kind, list(fresh.values()), at)
+        rows = [
+            {"notification_id": found[item.group_key], "item_key": key, "payload": dict(item.payload)}
+            for key, item in fresh.items()
+        ]
+        if rows:
+            await conn.execute(
+                self._db.insert(notification_item).on_conflict_do_nothing(index_elements=["item_key"]), rows
+            )
+        return {key: found[fresh[key].group_key] if key in fresh else None for key in keys}
+
+    async def _open_many(
+        self, conn: AsyncConnection, kind: str, items: Sequence[NewItem], at: datetime
+    ) -> dict[str, str]:
+        """By group key: the open notification, held until the caller commits."""
+        groups: dict[str, list[NewItem]] = {}
+        for item in items:
+            groups.setdefault(item.group_key, []).append(item)
+        rows = [_opened(kind, of_one, at) for of_one in groups.values()]
+        fresh = {row["id"]: row for row in rows}
+        found: dict[str, str] = {}
+        for _ in range(3):
+            left = [row for row in rows if row["group_key"] not in found]
+            if not left:
+                break
+            await conn.execute(
+                self._db.insert(notification).on_conflict_do_nothing(
+                    index_elements=["group_key"], index_where=text("state = 'pending'")
+                ),
+                left,
+            )
+            open_ones = (
+                select(notification.c.id, notification.c.group_key)
+                .where(notification.c.group_key.in_([row["group_key"] for row in left]))
+                .where(notification.c.state == "pending")
+                .order_by(notification.c.group_key)
+                .with_for_update()
+            )
+            found |= {row.group_key: row.id for row in await conn.execute(open_ones)}
+        else:
+            raise RuntimeError(f"no notification could be opened for {len(groups) - len(found)} receivers")
+        made = [fresh[notification_id] for notification_id in found.values() if notification_id in fresh]
+        await self._jobs.enqueue_many(
+            conn,
+            NOTIFY_JOB,
+            [
+                (
+                    {"notification": row["id"]},
+                    f"{NOTIFY_JOB}:{row['id']}",
+                    groups[row["group_key"]][0].target.key,
+                    row["due_at"],
+                )
+                for row in made
+            ],
+            max_attempts=NOTIFY_ATTEMPTS,
+        )
+        for group_key, notification_id in found.items():
+            if notification_id not in fresh:
+                await self._raise_severity(conn, notification_id, _severest(groups[group_key]))
+        return found
+
     async def _open(
         self,
         conn: AsyncConnection,
@@ -173,3 +258,31 @@ class NotificationStore:
                 .where(notification.c.id == found, notification.c.severity.in_(lower))
                 .values(severity=severity)
             )
+
+
+def _items_with(keys: Sequence[str]) -> Select[tuple[str]]:
+    return select(notification_item.c.item_key).where(notification_item.c.item_key.in_(keys))
+
+
+def _severest(items: Sequence[NewItem]) -> Severity:
+    return max((item.severity for item in items), key=SEVERITIES.index)
+
+
+def _opened(kind: str, items: Sequence[NewItem], at: datetime) -> dict[str, Any]:
+    """The row of a notification that is opened for *items*, all of one group."""
+    first = items[0]
+    return {
+        "id": new_id(),
+        "kind": kind,
+        "member_id": first.target.member_id,
+        "guild_id": first.target.guild_id,
+        "channel_id": first.target.channel_id,
+        "role_id": first.target.role_id,
+        "group_key": first.group_key,
+        "severity": _severest(items),
+        "state": "pending",
+        "created_at": at,
+        "due_at": at if first.due_at is None else first.due_at,
+        "deadline_at": first.deadline_at,
+        "poll_at": first.poll_at,
+    }

@@ -17,7 +17,7 @@ from gpuscout.alerts.messages import AlertItem, Metric, moment
 from gpuscout.alerts.readings import Readings
 from gpuscout.alerts.rules import NewModelRule, Rule
 from gpuscout.alerts.rules_rows import owner_of
-from gpuscout.alerts.tell import Receiver, Teller, about, happened
+from gpuscout.alerts.tell import Receiver, Teller, Telling, about, happened
 from gpuscout.alerts.values import gpu_of
 from gpuscout.alerts.watching import platform_of, trigger_of
 from gpuscout.portfolio.models import PortfolioView
@@ -72,7 +72,7 @@ class _Batch:
     ledger: list[LedgerRow] = field(default_factory=list)
     fires: dict[int, int] = field(default_factory=dict)
     ended: set[int] = field(default_factory=set)
-    told: int = 0
+    tellings: dict[str, Telling] = field(default_factory=dict)
 
 
 class Acting:
@@ -114,9 +114,9 @@ class Acting:
             for hit in hits:
                 trigger = families.get(hit.rule_id, {}).get(hit.trigger_id)
                 if trigger is not None and hit.rule_id not in batch.ended:
-                    await self._one(conn, batch, trigger, mode, cycle, prepared)
+                    self._one(batch, trigger, mode, cycle, prepared)
             await self._write(conn, batch)
-        return batch.told
+        return len(batch.tellings)
 
     async def _prepare(self, hits: Sequence[Hit], mode: Mode, cycle: Cycle) -> Prepared:
         if mode == "held":
@@ -144,8 +144,8 @@ class Acting:
             now=now,
         )
 
-    async def _one(
-        self, conn: AsyncConnection, batch: _Batch, trigger: Trigger, mode: Mode, cycle: Cycle, prepared: Prepared
+    def _one(
+        self, batch: _Batch, trigger: Trigger, mode: Mode, cycle: Cycle, prepared: Prepared
     ) -> None:
         row = batch.rules[trigger.rule_id]
         rule = Rule.model_validate(row.spec)
@@ -177,7 +177,7 @@ class Acting:
             level = trigger.base if trigger.role == "rearm" else trigger.level
             batch.ledger.append(_held_row(trigger, key, outcome.held, seen.value, level, moment(seen.at)))
         if outcome.fired is not None:
-            await self._fire(conn, batch, row, rule, trigger, key, seen, outcome.repeat, cycle, prepared)
+            self._fire(batch, row, rule, trigger, key, seen, outcome.repeat, cycle, prepared)
 
     def _keep(self, batch: _Batch, rule_id: int, outcome: Outcome) -> None:
         """Remember what is to be written, so that a later trigger of the same rule sees it."""
@@ -192,9 +192,8 @@ class Acting:
             elif trigger.id not in batch.deleted:
                 family[trigger.id] = batch.changed[trigger.id] = trigger
 
-    async def _fire(
+    def _fire(
         self,
-        conn: AsyncConnection,
         batch: _Batch,
         row: Any,
         rule: Rule,
@@ -220,39 +219,34 @@ class Acting:
             }
         )
         receiver = EVERYBODY if owner.server else prepared.receivers.get(owner.member_id, EVERYBODY)
-        notification_id = await self._teller.tell(
-            conn,
-            owner,
-            item,
-            receiver,
-            item_key=f"alert:{row.id}:{trigger.id}:{cycle.poll}",
-            poll_at=cycle.stored_at,
-            due_at=cycle.due_at,
-        )
-        unwanted = receiver.choice is not None and notification_id is None
+        item_key = f"alert:{row.id}:{trigger.id}:{cycle.poll}"
+        telling = Telling(owner, item, receiver, item_key, cycle.stored_at, cycle.due_at)
+        batch.tellings[item_key] = telling
         batch.ledger.append(
             LedgerRow(
                 row.id,
                 f"{'r' if repeat else 'f'}:{trigger.id}:{cycle.poll}",
                 moment(seen.at),
                 "repeated" if repeat else "fired",
-                "muted" if unwanted else None,
+                None if telling.wanted else "muted",
                 key.metric,
                 key.subject,
                 seen.value,
                 item.threshold,
-                notification_id,
+                item_key,
             )
         )
         batch.fires[row.id] = batch.fires.get(row.id, 0) + 1
-        batch.told += 1
         if rule.manners.once:
             batch.ended.add(row.id)
 
     async def _write(self, conn: AsyncConnection, batch: _Batch) -> None:
         rows = [asdict(t) for t in (*batch.changed.values(), *batch.made) if t.rule_id not in batch.ended]
         await self._evaluation.store_triggers(conn, rows, batch.deleted)
-        await self._evaluation.note(conn, batch.ledger)
+        told = await self._teller.tell_many(conn, list(batch.tellings.values()))
+        # A row of a firing names its item until the notification is known.
+        ledger = [row._replace(notification_id=told.get(row.notification_id or "")) for row in batch.ledger]
+        await self._evaluation.note(conn, ledger)
         await self._evaluation.fired(conn, batch.fires, self._clock())
         if batch.ended:
             await self._evaluation.end(conn, batch.ended, "done", self._clock())

@@ -20,7 +20,7 @@ from gpuscout.alerts.messages import AlertItem, DigestLine, ExpiredItem
 from gpuscout.alerts.readings import Readings
 from gpuscout.alerts.rules import DigestRule, Rule
 from gpuscout.alerts.rules_rows import owner_of
-from gpuscout.alerts.tell import Receiver, Teller
+from gpuscout.alerts.tell import Receiver, Teller, Telling
 from gpuscout.alerts.values import Doubt, Figures, gpu_of
 from storage import alerts_values as figures
 from storage.alerts_eval import CHUNK, EvaluationStore, Hit, LedgerRow, chunks
@@ -171,7 +171,7 @@ class Engine:
                     lines=tuple(lines),
                 )
                 key = f"alert-digest:{rule_id}:{planned}"
-                found = await self._teller.tell(conn, owner, item, receiver, item_key=key, poll_at=None)
+                found = await self._teller.tell(conn, Telling(owner, item, receiver, key))
                 entry = LedgerRow(rule_id, f"d:{planned}", now, "digest", notification_id=found)
                 await self._evaluation.note(conn, [entry])
                 await self._evaluation.fired(conn, {rule_id: 1}, now)

@@ -17,9 +17,9 @@ from gpuscout.alerts.messages import AlertItem, ExpiredItem, Happening, event_da
 from gpuscout.alerts.rules import DigestRule, ExtremeRule, MachineRule, NewModelRule, Owner, Rule
 from gpuscout.alerts.values import Reading, gpu_of
 from storage.alerts_eval import EvaluationStore, LedgerRow
-from storage.events import EventStore
+from storage.events import EventStore, NewEvent
 from storage.ids import new_id
-from storage.notifications import NotificationStore, Target
+from storage.notifications import NewItem, NotificationStore, Target
 
 KIND: Final = "alert"
 FALLBACK_AFTER: Final = timedelta(minutes=15)
@@ -32,6 +32,46 @@ class Receiver:
 
     choice: Choice | None = None
     zone: tzinfo = UTC
+
+
+@dataclass(frozen=True, slots=True)
+class Telling:
+    """A firing to be told.
+
+    Attributes:
+        item_key: names the firing: the same one twice is told once.
+        poll_at: when the poll behind it was stored.
+        due_at: not sent before this time; quiet hours may put it off further.
+    """
+
+    owner: Owner
+    item: AlertItem
+    receiver: Receiver
+    item_key: str
+    poll_at: datetime | None = None
+    due_at: datetime | None = None
+
+    @property
+    def wanted(self) -> bool:
+        """Whether the receiver wants alerts at all."""
+        return self.receiver.choice is None or self.receiver.choice.wants(KIND)
+
+
+def _item(telling: Telling, now: datetime) -> NewItem:
+    due, choice, item = telling.due_at, telling.receiver.choice, telling.item
+    if choice is not None and not (item.severity == "critical" and choice.critical_passes):
+        due = quiet_until(choice, telling.receiver.zone, now) or due
+    return NewItem(
+        target_of(telling.owner),
+        item.model_dump(mode="json"),
+        telling.item_key,
+        # What waits for the end of quiet hours is one message, what need not wait is another.
+        group_key(telling.owner, due),
+        due_at=due,
+        deadline_at=(due or now) + FALLBACK_AFTER,
+        poll_at=telling.poll_at,
+        severity=item.severity,
+    )
 
 
 def happened(rule: Rule, side: int) -> Happening:
@@ -87,56 +127,29 @@ class Teller:
             for member_id in sorted(members)
         }
 
-    async def tell(
-        self,
-        conn: AsyncConnection,
-        owner: Owner,
-        item: AlertItem,
-        receiver: Receiver,
-        *,
-        item_key: str,
-        poll_at: datetime | None,
-        due_at: datetime | None = None,
-    ) -> str | None:
-        """Add the item to the owner's open notification, inside the transaction that records the firing.
+    async def tell(self, conn: AsyncConnection, telling: Telling) -> str | None:
+        """As :meth:`tell_many`, of one."""
+        return (await self.tell_many(conn, [telling]))[telling.item_key]
 
-        Args:
-            due_at: not sent before this time; quiet hours may put it off further.
+    async def tell_many(self, conn: AsyncConnection, tellings: Sequence[Telling]) -> dict[str, str | None]:
+        """Add items to their owners' open notifications, inside the transaction that records the firings.
 
         Returns:
-            The notification's id; None when the member does not want alerts, or knows of this one.
+            By item key: the notification's id; None when the member does not want alerts, or knows of this one.
         """
         now = self._clock()
-        found: str | None = None
-        choice = receiver.choice
-        if choice is None or choice.wants(KIND):
-            due = due_at
-            if choice is not None and not (item.severity == "critical" and choice.critical_passes):
-                due = quiet_until(choice, receiver.zone, now) or due_at
-            found = await self._notifications.add(
-                conn,
-                target_of(owner),
-                KIND,
-                item.model_dump(mode="json"),
-                item_key=item_key,
-                # What waits for the end of quiet hours is one message, what need not wait is another.
-                group_key=group_key(owner, due),
-                at=now,
-                due_at=due,
-                deadline_at=(due or now) + FALLBACK_AFTER,
-                poll_at=poll_at,
-                severity=item.severity,
-            )
-        if not item.test and not owner.server:
-            await self._events.emit(
-                conn,
-                "alert.triggered",
-                event_data(item, found),
-                member_id=owner.member_id,
-                dedupe_key=item_key,
-                at=now,
-            )
-        return found
+        wanted = [_item(telling, now) for telling in tellings if telling.wanted]
+        found = await self._notifications.add_many(conn, KIND, wanted, at=now) if wanted else {}
+        await self._events.emit_many(
+            conn,
+            [
+                NewEvent("alert.triggered", t.owner.member_id, t.item_key, event_data(t.item, found.get(t.item_key)))
+                for t in tellings
+                if not t.item.test and not t.owner.server
+            ],
+            at=now,
+        )
+        return {telling.item_key: found.get(telling.item_key) for telling in tellings}
 
     async def expired(self, conn: AsyncConnection, owner: Owner, item: ExpiredItem, receiver: Receiver) -> str | None:
         """Tell that a rule's time is over."""
@@ -183,7 +196,7 @@ class Teller:
             )
         key = f"alert-test:{row.id}:{new_id(12)}"
         async with self._evaluation.db.write() as conn:
-            found = await self.tell(conn, owner, item, Receiver(), item_key=key, poll_at=None)
+            found = await self.tell(conn, Telling(owner, item, Receiver(), key))
             entry = LedgerRow(
                 row.id,
                 f"t:{key.rpartition(':')[2]}",
