@@ -87,7 +87,10 @@ class RentEvidence:
     async def rent_shares(
         self, draft: HoldingDraft, platform: str, newest: Newest, now: datetime, *prices: float | None
     ) -> list[Input | None]:
-        """The share that is rented at each price; None without enough evidence, or beyond the prices that are asked."""
+        """The share that is rented at each price; None without enough evidence.
+
+        Beyond the prices that are asked it is that of the dearest or cheapest band: dearer, at most so much is rented.
+        """
         found = await self.find(draft, platform, newest, now)
         return [None if found is None or price is None else _share(found, price) for price in prices]
 
@@ -128,7 +131,7 @@ class RentEvidence:
 
 
 def _share(found: Comparable, price: float) -> Input | None:
-    if found.fit is None or found.lacking is not None or not found.fit.spans(price):
+    if found.fit is None or found.lacking is not None:
         return None
     return Input("rented share at this price", found.fit.share_at(price), "share", found.source, found.as_of)
 

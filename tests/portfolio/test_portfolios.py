@@ -266,6 +266,16 @@ async def test_rented_shares_are_used_at_both_prices_where_there_is_evidence() -
     assert {known.name for known in median.asked.utilization.inputs} == {"rented share at this price"}
 
 
+async def test_dearer_than_anybody_is_expected_to_be_rented_as_the_dearest_at_most() -> None:
+    portfolios = World().portfolios()
+    await portfolios.add(ANN, draft(asked_price=0.47))
+    await portfolios.add(ANN, draft(asked_price=2.0))
+    dearest, beyond = (await portfolios.value(ANN)).holdings
+    assert dearest.asked is not None and beyond.asked is not None
+    assert beyond.asked.utilization.value is not None and dearest.asked.utilization.value is not None
+    assert beyond.asked.utilization.value <= dearest.asked.utilization.value < 0.2
+
+
 @pytest.mark.parametrize(
     ("values", "unvalued"),
     [
