@@ -10,12 +10,19 @@ import structlog
 from bot.parts import Parts
 from bot.scheduler import INGEST_JOB, TRENDS_JOB
 from bot.worker import Handler, JobFailed, JobRun
-from gpuscout.delivery.notices import DM_JOB, render_notice, send_direct_message, spread_notice
+from gpuscout.delivery.notices import (
+    DM_JOB,
+    render_dead,
+    render_notice,
+    send_direct_message,
+    spread,
+)
 from gpuscout.delivery.ports import DeliveryFailed, DirectMessages
 from gpuscout.market.fallback import Cycle
 from gpuscout.market.fix import DailyFixes
 from gpuscout.market.ingest import NOTICE_JOB, ROLLUP_JOB, IngestReport
 from gpuscout.market.trends import Trends
+from storage.jobs import DEAD_JOB
 
 log = structlog.get_logger(__name__)
 
@@ -53,6 +60,12 @@ def delivery_handlers(parts: Parts, sender: Callable[[], Awaitable[DirectMessage
     """
 
     async def notice(run: JobRun) -> None:
+        await tell(run, render_notice(run.job.payload))
+
+    async def dead(run: JobRun) -> None:
+        await tell(run, render_dead(run.job.payload))
+
+    async def tell(run: JobRun, content: str) -> None:
         try:
             messages = await sender()
             owners = await messages.owner_ids() if messages is not None else []
@@ -60,9 +73,9 @@ def delivery_handlers(parts: Parts, sender: Callable[[], Awaitable[DirectMessage
             raise _job_failure(error) from error
         if not owners:
             reason = "DISCORD_TOKEN is not set" if messages is None else "the application has no owner who could hear"
-            log.warning("operator_notice_undelivered", reason=reason, text=render_notice(run.job.payload))
+            log.warning("operator_notice_undelivered", reason=reason, text=content)
         async with parts.db.write() as conn:
-            await spread_notice(conn, parts.jobs, run.job.payload, owners, run.job.id)
+            await spread(conn, parts.jobs, content, owners, run.job.id)
             await run.finish(conn)
 
     async def direct_message(run: JobRun) -> None:
@@ -74,7 +87,7 @@ def delivery_handlers(parts: Parts, sender: Callable[[], Awaitable[DirectMessage
         except DeliveryFailed as error:
             raise _job_failure(error) from error
 
-    return {NOTICE_JOB: notice, DM_JOB: direct_message}
+    return {NOTICE_JOB: notice, DEAD_JOB: dead, DM_JOB: direct_message}
 
 
 def _job_failure(error: DeliveryFailed) -> JobFailed:

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from bot.parts import Parts
-from cogs.services import JobCounts
+from cogs.services import JobCounts, UnknownGpu
+from gpuscout.delivery.promise import MEASURED_OVER, DeliveryTimes
+from storage.attempts import DeliveryLedger
+from storage.job_model import Job
 from storage.schema import is_current
 from storage.state import AppState
 from web.services import ReadinessCheck
 
 BLOCKLIST_KEY = "discord.blocked"
 _BLOCKLIST_SECONDS = 10.0
+_TIMES_SECONDS = 60.0
 
 
 class ProcessOperations:
@@ -20,6 +26,9 @@ class ProcessOperations:
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
+        self._ledger = DeliveryLedger(parts.db)
+        self._times = DeliveryTimes.of([])
+        self._measured_at = float("-inf")
 
     async def jobs(self) -> JobCounts:
         """See :class:`cogs.services.Operations`."""
@@ -32,6 +41,40 @@ class ProcessOperations:
             return await self._parts.db.ping(timeout=2.0) * 1000
         except Exception:  # noqa: BLE001 - whatever the driver raises, the answer is: it does not answer
             return None
+
+
+    async def delivery_times(self) -> DeliveryTimes:
+        """See :class:`cogs.services.Operations`."""
+        if time.monotonic() - self._measured_at >= _TIMES_SECONDS:
+            since = self._parts.clock() - MEASURED_OVER
+            self._times = DeliveryTimes.of(await self._ledger.poll_to_message(since))
+            self._measured_at = time.monotonic()
+        return self._times
+
+    async def oldest_due(self) -> datetime | None:
+        """See :class:`cogs.services.Operations`."""
+        return await self._parts.jobs.oldest_due()
+
+    async def dead_letters(self, limit: int, offset: int = 0) -> Sequence[Job]:
+        """See :class:`cogs.services.Operations`."""
+        return await self._parts.jobs.list_dead(limit, offset=offset)
+
+    async def job(self, job_id: int) -> Job | None:
+        """See :class:`cogs.services.Operations`."""
+        return await self._parts.jobs.get(job_id)
+
+    async def retry_dead(self, job_id: int) -> bool:
+        """See :class:`cogs.services.Operations`."""
+        return await self._parts.jobs.requeue(job_id)
+
+    async def discard_dead(self, job_id: int) -> bool:
+        """See :class:`cogs.services.Operations`."""
+        return await self._parts.jobs.discard(job_id)
+
+    async def unknown_gpus(self, limit: int) -> Sequence[UnknownGpu]:
+        """See :class:`cogs.services.Operations`."""
+        rows = await self._parts.store.unknown_names()
+        return [UnknownGpu(row.name, row.slug, row.times, row.last_seen) for row in rows[:limit]]
 
 
 class StateBlocklist:

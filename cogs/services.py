@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
@@ -19,12 +19,14 @@ from gpuscout.alerts.ports import AlertsPort
 from gpuscout.charts.model import ChartSpec
 from gpuscout.delivery.mail.desk import Desk
 from gpuscout.delivery.notify_optin import OptIn
+from gpuscout.delivery.promise import DeliveryTimes
 from gpuscout.delivery.webhooks import Webhooks
 from gpuscout.digests.digests import Digests
 from gpuscout.market.ports import Market
 from gpuscout.plans.tiers import Plans, TierOf
 from gpuscout.portfolio.ports import PortfolioPort
 from gpuscout.telemetry.usage import UsageRecorder
+from storage.job_model import Job
 
 
 class ChartImage(Protocol):
@@ -89,8 +91,18 @@ class JobCounts:
     dead: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class UnknownGpu:
+    """A name that a market source gave and the catalogue does not know."""
+
+    name: str
+    slug: str
+    times: int
+    last_seen: datetime
+
+
 class Operations(Protocol):
-    """How the program itself is doing, for ``/status``."""
+    """How the program itself is doing, for ``/status`` and ``/ops``."""
 
     async def jobs(self) -> JobCounts:
         """Background work by state."""
@@ -98,6 +110,34 @@ class Operations(Protocol):
 
     async def database_latency_ms(self) -> float | None:
         """Time of one trivial query in milliseconds; None when the database does not answer."""
+        ...
+
+    async def delivery_times(self) -> DeliveryTimes:
+        """How long alerts took from the poll to the DM in the last seven days; at most a minute old."""
+        ...
+
+    async def oldest_due(self) -> datetime | None:
+        """Since when the oldest job that is due has been waiting."""
+        ...
+
+    async def dead_letters(self, limit: int, offset: int = 0) -> Sequence[Job]:
+        """Jobs that were given up, newest first."""
+        ...
+
+    async def job(self, job_id: int) -> Job | None:
+        """One job, in whatever state."""
+        ...
+
+    async def retry_dead(self, job_id: int) -> bool:
+        """Give a dead job a fresh set of tries; False when it is none."""
+        ...
+
+    async def discard_dead(self, job_id: int) -> bool:
+        """Close a dead job for good; False when it is none."""
+        ...
+
+    async def unknown_gpus(self, limit: int) -> Sequence[UnknownGpu]:
+        """Names that the catalogue does not know, most often seen first."""
         ...
 
 

@@ -12,7 +12,8 @@ from cogs.replies import PATIENT, Place, Reply, text_of
 from cogs.services import Services
 from config.i18n import Text, translator_for
 from gpuscout.cards.page import Page, page_card, page_embed
-from gpuscout.cards.status_card import BotFacts, status_page
+from gpuscout.cards.status_card import BotFacts, Told, status_page
+from gpuscout.delivery.promise import PROMISED_SECONDS
 
 
 class Status(commands.Cog):
@@ -35,6 +36,7 @@ class Status(commands.Cog):
     async def _page(self, bot: commands.AutoShardedBot, t: Text) -> Page:
         services = self.services
         jobs = await services.operations.jobs()
+        times = await services.operations.delivery_times()
         latency = bot.latency if bot.latencies else math.nan
         facts = BotFacts(
             started_at=services.started_at,
@@ -45,6 +47,7 @@ class Status(commands.Cog):
             waiting=jobs.ready,
             running=jobs.running,
             dead=jobs.dead,
+            told=Told(times.count, times.p50, times.p99, PROMISED_SECONDS),
         )
         return status_page(
             await services.market.sources(),

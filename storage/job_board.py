@@ -45,9 +45,11 @@ class JobBoard:
             row = (await conn.execute(select(jobs).where(jobs.c.id == job_id))).one_or_none()
         return None if row is None else job_of(row)
 
-    async def list_dead(self, limit: int = 50, *, kind: str | None = None, before_id: int | None = None) -> list[Job]:
+    async def list_dead(
+        self, limit: int = 50, *, kind: str | None = None, before_id: int | None = None, offset: int = 0
+    ) -> list[Job]:
         """Dead jobs, newest first; page on with ``before_id`` = the last id seen."""
-        query = select(jobs).where(jobs.c.state == "dead").order_by(jobs.c.id.desc()).limit(limit)
+        query = select(jobs).where(jobs.c.state == "dead").order_by(jobs.c.id.desc()).limit(limit).offset(offset)
         if kind is not None:
             query = query.where(jobs.c.kind == kind)
         if before_id is not None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from cogs.services import JobCounts, Services
+from cogs.services import JobCounts, Services, UnknownGpu
 from config.catalogue import GpuCatalogue
 from config.currencies import Currencies, Rate
 from config.i18n import Text
@@ -19,12 +19,14 @@ from gpuscout.accounts.servers import Servers
 from gpuscout.charts.model import ChartSpec
 from gpuscout.charts.pool import ChartImage, ChartUnavailable
 from gpuscout.delivery.notify_optin import Reach
+from gpuscout.delivery.promise import DeliveryTimes
 from gpuscout.delivery.webhooks import Webhooks
 from gpuscout.digests.compose import DigestComposer
 from gpuscout.digests.digests import Digests
 from gpuscout.plans.tiers import default_plans
 from gpuscout.portfolio.portfolios import Portfolios
 from gpuscout.portfolio.ports import OnChange, nothing_follows
+from storage.job_model import Job
 from tests.fake_accounts import FakeMemberRows, FakeServerRows
 from tests.fake_alerts import FakeAlerts
 from tests.fake_choices import FakeChoiceRows, FakeTiers
@@ -154,6 +156,37 @@ class FakeOperations:
 
     async def database_latency_ms(self) -> float | None:
         return self.latency
+
+    times: DeliveryTimes = field(default_factory=lambda: DeliveryTimes.of([]))
+    waiting_since: datetime | None = None
+    dead: dict[int, Job] = field(default_factory=dict)
+    requeued: list[int] = field(default_factory=list)
+    discarded: list[int] = field(default_factory=list)
+    unknown: list[UnknownGpu] = field(default_factory=list)
+
+    async def delivery_times(self) -> DeliveryTimes:
+        return self.times
+
+    async def oldest_due(self) -> datetime | None:
+        return self.waiting_since
+
+    async def dead_letters(self, limit: int, offset: int = 0) -> list[Job]:
+        newest = sorted(self.dead.values(), key=lambda job: -job.id)
+        return newest[offset : offset + limit]
+
+    async def job(self, job_id: int) -> Job | None:
+        return self.dead.get(job_id)
+
+    async def retry_dead(self, job_id: int) -> bool:
+        self.requeued.append(job_id)
+        return self.dead.pop(job_id, None) is not None
+
+    async def discard_dead(self, job_id: int) -> bool:
+        self.discarded.append(job_id)
+        return self.dead.pop(job_id, None) is not None
+
+    async def unknown_gpus(self, limit: int) -> list[UnknownGpu]:
+        return self.unknown[:limit]
 
 
 @dataclass

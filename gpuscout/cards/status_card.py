@@ -30,6 +30,18 @@ class BotFacts:
     waiting: int
     running: int
     dead: int
+    told: Told | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """How quickly alerts are told: DMs measured in the last seven days, percentiles of seconds from the poll, and what
+    is promised."""
+
+    count: int
+    p50: float | None
+    p99: float | None
+    promised: float
 
 
 def status_page(
@@ -104,5 +116,20 @@ def _bot_lines(facts: BotFacts, t: Text) -> str:
             counts,
             f"**Discord** {latency} · **{t('Database')}** {database}",
             f"**{t('Background work')}** {jobs}",
+            *([told_line(facts.told, t)] if facts.told is not None else []),
         )
     )
+
+
+def told_line(told: Told, t: Text) -> str:
+    """From the poll to the DM: what was measured, beside what is promised."""
+    promised = t("promised within {seconds} s", seconds=t.number(told.promised))
+    if told.p50 is None or told.p99 is None:
+        return f"**{t('Poll to DM')}** {t('not measured yet: no alert in the last 7 days')} · {promised}"
+    measured = t(
+        "half within {p50} s, 99 % within {p99} s ({count} in 7 days)",
+        p50=t.number(told.p50, digits=1),
+        p99=t.number(told.p99, digits=1),
+        count=t.number(told.count),
+    )
+    return f"**{t('Poll to DM')}** {measured} · {promised}"

@@ -55,6 +55,27 @@ def render_notice(payload: Mapping[str, Any]) -> str:
     )
 
 
+class DeadNotice(BaseModel):
+    """Payload of ``operator.dead``."""
+
+    model_config = ConfigDict(frozen=True)
+
+    kind: str
+    error: str
+    at: AwareDatetime
+
+
+def render_dead(payload: Mapping[str, Any]) -> str:
+    """The notice of a dead letter in words; what an error quotes of others is escaped."""
+    notice = DeadNotice.model_validate(payload)
+    return (
+        f"⚠️ Work of the kind **{plain(notice.kind, 64)}** was given up {_relative(notice.at)}: "
+        f"{plain(notice.error, 300)}\n"
+        "Look at it, try it again or discard it with `/ops dead-letters` or `gpuscout dead-letters list`. Of this kind "
+        "you hear again in an hour at the earliest."
+    )
+
+
 def _relative(at: datetime) -> str:
     return f"<t:{int(at.timestamp())}:R>"
 
@@ -68,7 +89,11 @@ async def spread_notice(
     conn: AsyncConnection, jobs: JobStore, payload: Mapping[str, Any], owners: list[int], cause: int
 ) -> int:
     """One DM job an owner, in the caller's transaction: a failing DM does not repeat the others."""
-    content = render_notice(payload)
+    return await spread(conn, jobs, render_notice(payload), owners, cause)
+
+
+async def spread(conn: AsyncConnection, jobs: JobStore, content: str, owners: list[int], cause: int) -> int:
+    """One DM job an owner that says *content*; *cause* is the job that asks for it."""
     for owner in owners:
         await jobs.enqueue(
             conn,
