@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import math
 import shutil
 import sys
 from collections.abc import Awaitable, Callable
@@ -25,11 +26,15 @@ from bot.client import ScoutBot
 from bot.gate import Allowance
 from config.catalogue import GpuCatalogue
 from config.settings import Settings
+from gpuscout.alerts.messages import AlertItem
+from gpuscout.alerts.rules import GpuScope, PriceRule
 from gpuscout.charts.model import ChartSpec
 from gpuscout.charts.pool import ChartImage
 from gpuscout.charts.render import render
 from gpuscout.market.models import Quote, SeriesKey, SourceStatus
 from gpuscout.market.overview import Gone
+from gpuscout.portfolio.models import HoldingDraft
+from storage.digests import Owner
 from tests.fakes import NOW, SEEN, FakeCharts, World, quote, side
 
 SETTINGS = Settings(_env_file=None, public_url="https://gpuscout.example", market_source="simulator")
@@ -159,6 +164,44 @@ async def named(stage: Stage) -> None:
     await stage.shoot("named", shown.response)
 
 
+async def digest(stage: Stage) -> None:
+    """A digest of two holdings with a month of history, a followed GPU, and an alert that fired."""
+    member = stage.alice.id
+    portfolios = stage.world.portfolios()
+    rig = {"platform": "vast", "tariff": 0.12}
+    await portfolios.add(member, HoldingDraft(gpu="rtx-4090", quantity=8, name="Garage", asked_price=0.35, **rig))
+    await portfolios.add(member, HoldingDraft(gpu="rtx-5090", quantity=4, **rig))
+    worth = (await portfolios.value(member)).totals
+    for back in range(1, 30):
+        at = NOW - timedelta(days=back)
+        wave = 1 + 0.06 * math.sin(back / 3) - 0.004 * back
+        stage.world.holding_rows.days[member, at.date()] = {
+            "day": at.date(),
+            "holdings": 2,
+            "gpus": 12,
+            "gross_day": worth.gross_day * wave,
+            "net_day": worth.net_day * wave,
+            "market_net_day": worth.market_net_day * (1 + 0.05 * math.sin(back / 3 + 1) - 0.004 * back),
+            "at": at,
+        }
+    await stage.alice.slash(stage.channel, "watchlist add", gpu="rtx-3060")
+    rule = PriceRule(scope=GpuScope(gpu="rtx-4090", platform="vast"), direction="below", level=0.34)
+    fired = AlertItem(
+        rule_id=1,
+        when=rule,
+        kind="price",
+        happened="below",
+        metric="price",
+        gpu="rtx-4090",
+        platform="vast",
+        after=0.335,
+        at=NOW - timedelta(hours=3),
+    )
+    stage.world.digest_rows.alerts[Owner(member_id=member)] = [(fired.at, fired.model_dump(mode="json"))]
+    panel = await stage.alice.slash(stage.channel, "digest set")
+    await stage.shoot("digest", (await stage.alice.click(panel.response, label="Preview")).response)
+
+
 def crowd() -> list[Quote]:
     """Enough models for several pages."""
     models = [model for model in GpuCatalogue.load().models if not model.is_family][20:40]
@@ -181,6 +224,7 @@ SHOTS: dict[str, Shot] = {
     "mention": mention,
     "status": status,
     "about": about,
+    "digest": digest,
 }
 
 

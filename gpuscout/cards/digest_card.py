@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Final
 
@@ -83,10 +84,11 @@ def _sections(content: DigestContent, t: Text) -> list[str]:
         found.append("\n".join(lines))
     if not content.follows and not content.alerts_total:
         return [*found, says.empty(t)]
-    table = _table(content.movers, t) if content.movers else says.no_movers(content, t)
+    home = _home([*content.movers, *content.busiest])
+    table = _table(content.movers, home, t) if content.movers else says.no_movers(content, t)
     found.append(f"**{says.movers_heading(content, t)}**\n{table}")
     if content.busiest:
-        found.append(f"**{t('Rented most')}**\n{_table(content.busiest, t)}")
+        found.append(f"**{t('Rented most')}**\n{_table(content.busiest, home, t)}")
     if content.alerts_total:
         lines = [f"**{says.alerts_heading(content, t)}**"]
         lines += [f"- {says.alert_line(line, relative, t)}" for line in content.alerts]
@@ -100,19 +102,33 @@ def _name60(text: str) -> str:
     return plain(text, 60)
 
 
-def _table(lines: Sequence[MoverLine], t: Text) -> str:
-    """Up to 32 characters wide; the platform's name only where there are several."""
-    several = len({line.platform for line in lines}) > 1
+def _table(lines: Sequence[MoverLine], home: str | None, t: Text) -> str:
+    """Up to 35 characters wide; a platform's name only where it is not *home*, the one that most models are on."""
     digits = words.decimals(line.price for line in lines)
     cells = [["", "$/h", "±", t("used")]]
     for line in lines:
         name = code_safe(line.name, _NAME)
-        if several:
+        if line.platform != home:
             name = f"{name} {code_safe(line.platform_name, 12)}"[:_LONG_NAME]
         _, change, used = says.mover_cells(line, t)
         price = words.NOTHING if line.price is None else t.number(line.price, digits=digits)
         cells.append([name, ("~" if line.weak else "") + price, _narrow(change), _narrow(used)])
     return code_block(pad(cells, gap=1))
+
+
+def _home(lines: Sequence[MoverLine]) -> str | None:
+    """The platform that most of the models are on."""
+    return Counter(line.platform for line in lines).most_common(1)[0][0] if lines else None
+
+
+def _places(content: DigestContent, t: Text) -> str | None:
+    """Which platform is meant where none is named; None where all are on one."""
+    lines = [*content.movers, *content.busiest]
+    home = _home(lines)
+    if len({line.platform for line in lines}) < 2:
+        return None
+    name = next(line.platform_name for line in lines if line.platform == home)
+    return t("{platform} where no place is named", platform=plain(name, 40))
 
 
 def _narrow(percent: str) -> str:
@@ -143,6 +159,8 @@ def _own_row(t: Text, *, preview: bool) -> Rows:
 
 def _small(content: DigestContent, t: Text) -> list[str]:
     said = says.small_print(content, t)
+    if places := _places(content, t):
+        said.append(places)
     if content.sources and content.as_of is not None and (content.portfolio or content.movers or content.busiest):
         names = ", ".join(link(name, url) for name, url in content.sources)
         when = t("as of {when}", when=relative(content.as_of))

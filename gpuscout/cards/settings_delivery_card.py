@@ -158,13 +158,11 @@ def _rows(choice: Choice, facts: DeliveryFacts, wanted: Sequence[str], t: Text) 
         quiet.add_item(_button(t("No quiet hours"), NO_QUIET, "☀️"))
         critical = t("Critical: wait too") if choice.critical_passes else t("Critical: come through")
         quiet.add_item(_button(critical, CRITICAL, "🚨"))
-    quiet.add_item(email_button(t))
-    rows: list[Rows] = [ui.ActionRow(channels), ui.ActionRow(kinds), quiet]
+    last: Rows = ui.ActionRow()
     if choice.dm_off_at is not None:
-        again: Rows = ui.ActionRow()
-        again.add_item(_button(t("Try direct messages again"), DM_AGAIN, "📨", discord.ButtonStyle.primary))
-        rows.append(again)
-    return rows
+        last.add_item(_button(t("Try direct messages again"), DM_AGAIN, "📨", discord.ButtonStyle.primary))
+    last.add_item(email_button(t))
+    return [ui.ActionRow(channels), ui.ActionRow(kinds), quiet, last]
 
 
 def _about(kind: str, t: Text) -> str:
