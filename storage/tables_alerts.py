@@ -121,7 +121,8 @@ alert_trigger = Table(
     Column("fired_at", BigInteger),  # epoch seconds
     Column("fired_value", Float),
     Column("wake_at", BigInteger),  # when it repeats, or leaves its anchored level, epoch seconds
-    Index("ix_alert_trigger_range", "key_id", "direction", "level"),
+    # The first three find, the others answer: no row is fetched for a look.
+    Index("ix_alert_trigger_range", "key_id", "direction", "level", "receiver", "rule_id", "id"),
     Index("ix_alert_trigger_rule_id", "rule_id"),
     Index(
         "ix_alert_trigger_wake_at",

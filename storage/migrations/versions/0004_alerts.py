@@ -132,7 +132,11 @@ def upgrade() -> None:
         ),
         sa.ForeignKeyConstraint(["key_id"], ["alert_key.id"], name="fk_alert_trigger_key_id_alert_key"),
     )
-    op.create_index("ix_alert_trigger_range", "alert_trigger", ["key_id", "direction", "level"])
+    op.create_index(
+        "ix_alert_trigger_range",
+        "alert_trigger",
+        ["key_id", "direction", "level", "receiver", "rule_id", "id"],
+    )
     op.create_index("ix_alert_trigger_rule_id", "alert_trigger", ["rule_id"])
     _some("ix_alert_trigger_wake_at", "alert_trigger", ["wake_at"], "wake_at IS NOT NULL")
     op.create_table(
