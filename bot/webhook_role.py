@@ -12,6 +12,7 @@ from config.settings import Settings
 from gpuscout.accounts.secret_box import SecretBox
 from gpuscout.delivery.notify_notice import NoticeRenderer
 from gpuscout.delivery.webhook_deliver import WEBHOOK_OFF, WebhookDeliverer, WebhookFanout
+from gpuscout.delivery.webhook_discord import DiscordMessages
 from gpuscout.delivery.webhook_market import MarketEvents
 from gpuscout.delivery.webhook_notice import webhook_off
 from gpuscout.delivery.webhook_send import WebhookSender
@@ -93,6 +94,7 @@ class WebhookWork:
             NotificationStore(parts.db, parts.jobs),
             make_box(parts.settings),
             self._sender,
+            DiscordMessages(parts.gpus, parts.platforms, simulated=parts.settings.simulated),
             clock=parts.clock,
         )
         self._market = MarketEvents(

@@ -143,9 +143,9 @@ class Teller:
         await self._events.emit_many(
             conn,
             [
-                NewEvent("alert.triggered", t.owner.member_id, t.item_key, event_data(t.item, found.get(t.item_key)))
-                for t in tellings
-                if not t.item.test and not t.owner.server
+                _event(telling, found.get(telling.item_key))
+                for telling in tellings
+                if not telling.item.test
             ],
             at=now,
         )
@@ -238,3 +238,12 @@ def about(subject: str) -> dict[str, Any]:
 def _value(readings: Mapping[Any, Reading], part: Part) -> float | None:
     reading = readings.get(part.key.identity)
     return reading.value if reading is not None else None
+
+
+def _event(telling: Telling, notification_id: str | None) -> NewEvent:
+    """The event of a firing: a member's, or of a server's own rule the server's, which its data name."""
+    data = event_data(telling.item, notification_id)
+    if telling.owner.server:
+        data["guild_id"] = str(telling.owner.guild_id)
+        return NewEvent("alert.triggered", None, telling.item_key, data)
+    return NewEvent("alert.triggered", telling.owner.member_id, telling.item_key, data)

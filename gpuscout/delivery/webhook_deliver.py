@@ -13,7 +13,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from yarl import URL
 
 from gpuscout.accounts.secret_box import CannotOpen, SecretBox
-from gpuscout.delivery.webhook_body import discord_body, event_data, json_body
+from gpuscout.delivery.webhook_body import event_data, json_body
+from gpuscout.delivery.webhook_discord import DiscordMessages
 from gpuscout.delivery.webhook_send import Answer, WebhookSender
 from gpuscout.delivery.webhook_sign import signed_headers
 from storage.engine import Database
@@ -97,6 +98,7 @@ class WebhookDeliverer:
         notifications: NotificationStore,
         box: SecretBox,
         sender: WebhookSender,
+        discord: DiscordMessages,
         *,
         clock: Callable[[], datetime],
         rng: random.Random | None = None,
@@ -107,6 +109,7 @@ class WebhookDeliverer:
         self._notifications = notifications
         self._box = box
         self._sender = sender
+        self._discord = discord
         self._clock = clock
         self._rng = rng or random.Random()
 
@@ -139,7 +142,7 @@ class WebhookDeliverer:
             return
         now = self._clock()
         if endpoint.kind == "discord":
-            body, headers = discord_body(event, data), {"Content-Type": "application/json"}
+            body, headers = self._discord.body(event, data), {"Content-Type": "application/json"}
             url = url.update_query(wait="true")
         else:
             body = json_body(event, data)

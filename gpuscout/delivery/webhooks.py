@@ -10,6 +10,8 @@ from typing import Any, Final
 from pydantic import SecretStr
 
 from gpuscout.accounts.secret_box import SecretBox
+from gpuscout.alerts.messages import AlertItem, event_data
+from gpuscout.alerts.rules import GpuScope, PriceRule
 from gpuscout.delivery.webhook_deliver import SIGNING_PURPOSE, URL_PURPOSE
 from gpuscout.delivery.webhook_sign import new_secret
 from gpuscout.delivery.webhook_url import read_address
@@ -270,10 +272,24 @@ def sample(event: str, endpoint: Endpoint, now: datetime) -> dict[str, Any]:
         "utilization": 0.739,
         "thin": False,
     }
+    alert = AlertItem(
+        rule_id=0,
+        when=PriceRule(scope=GpuScope(gpu=gpu, platform=platform), direction="below", level=0.36),
+        kind="price",
+        happened="below",
+        metric="price",
+        gpu=gpu,
+        platform=platform,
+        before=0.37,
+        after=0.35,
+        threshold=0.36,
+        at=now,
+        test=True,
+    )
     data: dict[str, dict[str, Any]] = {
-        "alert.triggered": {"gpu": gpu, "platform": platform, "metric": "price", "after": 0.35, "threshold": 0.36},
+        "alert.triggered": event_data(alert, None),
         "market.updated": {"platform": platform, "source": "sample", "as_of": at, "quotes": [quote]},
         "portfolio.summary": {"holdings": 1, "gpus": 8, "net_day": 42.0, "net_month": 1278.0, "as_of": at},
         "subscription.updated": {"plan": "individual", "state": "active", "as_of": at},
     }
-    return {"test": True, **data[event]}
+    return {**data[event], "test": True}

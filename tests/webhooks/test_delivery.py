@@ -275,6 +275,18 @@ async def test_a_discord_channel_gets_an_embed_that_mentions_nobody(desk: Desk, 
     assert (await desk.webhooks.get(made.endpoint.id, MINE)).reason == "gone"
 
 
+async def test_a_discord_channel_sees_an_alert_as_its_member_does(desk: Desk, receiver: WebhookReceiver) -> None:
+    url = f"{receiver.base}/api/webhooks/123456789012345678/{'t' * 68}"
+    made = await desk.webhooks.add(MINE[0], ALICE, url, ["alert.triggered"])
+    await desk.webhooks.test(made.endpoint.id, MINE)
+    await desk.run()
+    [came] = receiver.received
+    [embed] = came.json()["embeds"]
+    assert "RTX 4090" in json.dumps(embed)
+    assert "TEST" in json.dumps(embed).upper()
+    assert {field["name"] for field in embed["fields"]} >= {"GPU Model"}
+
+
 async def test_a_test_is_marked_and_goes_to_its_webhook_alone(desk: Desk, receiver: WebhookReceiver) -> None:
     endpoint = await add(desk, receiver, "market.updated", gpu="h100-sxm")
     await add(desk, receiver, "market.updated", path="?other")
