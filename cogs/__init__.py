@@ -13,6 +13,7 @@ from cogs import (
     help,
     market,
     named,
+    ops,
     portfolio,
     pricing,
     roi,
@@ -45,5 +46,5 @@ async def load_all(bot: commands.AutoShardedBot, services: Services) -> None:
     for room in (named, watchlist, digest, webhook, settings, email):
         await room.register(bot, services)
     await server.register(bot, services, alerts)
-    for room in (status, help, about):
+    for room in (status, ops, help, about):
         await room.register(bot, services)
