@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from config.catalogue import GpuCatalogue
 from config.platforms import PlatformCatalogue
 from gpuscout.accounts.members import Member, Members
-from gpuscout.market.models import Quote, Verification, segment_slug
+from gpuscout.market.models import Quote
 from gpuscout.market.ports import Market
 from gpuscout.plans.tiers import Plans, TierOf
 from gpuscout.portfolio import csv_import
@@ -19,6 +19,7 @@ from gpuscout.portfolio.advice import advise
 from gpuscout.portfolio.advice_models import HoldingAdvice
 from gpuscout.portfolio.checks import EDITABLE, MACHINE_FIELDS, check_draft, check_question
 from gpuscout.portfolio.evidence import Newest, RentEvidence
+from gpuscout.portfolio.followed import FACTS, FollowedMachines, facts_of
 from gpuscout.portfolio.models import (
     UNDO_FOR,
     AlreadyHeld,
@@ -29,7 +30,6 @@ from gpuscout.portfolio.models import (
     HoldingValuation,
     Input,
     LimitReached,
-    MachineNow,
     NoValue,
     Payback,
     PortfolioView,
@@ -43,12 +43,8 @@ from gpuscout.portfolio.tariffs import TariffPlan, check_plan, plan_json, plan_o
 from gpuscout.portfolio.valuation import Terms, find_basis, terms_of, totals_of, value_holding
 from storage.holdings import VALUES, Added
 
-_FIELDS: Final = tuple(field.name for field in fields(Holding) if field.name != "machine")
-_KEPT_FACTS: Final = ("gpu", "quantity", "region", "verification", "segment", "asked_price")
 _TURN: Final = 50
 """Holdings valued before others get a turn: a few milliseconds."""
-MACHINE_BATCH: Final = 500
-"""Machines asked for at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +94,7 @@ class Portfolios:
         self._names = gpu_name
         self._on_change = on_change
         self.evidence = RentEvidence(machines, gpus, lists)
+        self._followed = FollowedMachines(machines, self.evidence)
 
     # --- holdings ---
 
@@ -107,12 +104,12 @@ class Portfolios:
 
     async def list(self, member_id: int) -> Sequence[Holding]:
         """See :meth:`gpuscout.portfolio.ports.PortfolioPort.list`."""
-        return await self._follow(await self._rows.list(member_id))
+        return await self._followed.holdings(await self._rows.list(member_id))
 
     async def get(self, member_id: int, holding_id: str) -> Holding | None:
         """See :meth:`gpuscout.portfolio.ports.PortfolioPort.get`."""
         row = await self._rows.get(member_id, holding_id)
-        return None if row is None else (await self._follow([row]))[0]
+        return None if row is None else (await self._followed.holdings([row]))[0]
 
     async def add(self, member_id: int, draft: HoldingDraft) -> Holding:
         """See :meth:`gpuscout.portfolio.ports.PortfolioPort.add`."""
@@ -132,7 +129,7 @@ class Portfolios:
         limit = await self.limit(member_id)
         added = await self._rows.add(member_id, rows, self._clock(), limit, self._on_change)
         self._refuse(added, limit, len(rows))
-        return await self._follow(added.rows)
+        return await self._followed.holdings(added.rows)
 
     async def find_machine(self, machine_id: int, platform: str = "vast") -> HoldingDraft:
         """See :meth:`gpuscout.portfolio.ports.PortfolioPort.find_machine`."""
@@ -142,7 +139,7 @@ class Portfolios:
         if row is None:
             raise UnknownMachine(platform, machine_id)
         draft = HoldingDraft(gpu=row.gpu, platform=platform, machine_id=machine_id)
-        return replace(draft, **_facts(row))
+        return replace(draft, **facts_of(row))
 
     async def add_machine(self, member_id: int, machine_id: int, platform: str = "vast") -> Holding:
         """See :meth:`gpuscout.portfolio.ports.PortfolioPort.add_machine`."""
@@ -160,19 +157,19 @@ class Portfolios:
         checked = self._check(_draft({**row, **values}))
         changed = {name: getattr(checked, name) for name in values}
         stored = await self._rows.edit(member_id, holding_id, changed, self._clock(), self._on_change)
-        return None if stored is None else (await self._follow([stored]))[0]
+        return None if stored is None else (await self._followed.holdings([stored]))[0]
 
     async def remove(self, member_id: int, holding_id: str) -> Holding | None:
         """See :meth:`gpuscout.portfolio.ports.PortfolioPort.remove`."""
         row = await self._rows.remove(member_id, holding_id, self._clock(), self._on_change)
-        return None if row is None else (await self._follow([row]))[0]
+        return None if row is None else (await self._followed.holdings([row]))[0]
 
     async def restore(self, member_id: int, holding_id: str) -> Holding | None:
         """See :meth:`gpuscout.portfolio.ports.PortfolioPort.restore`."""
         now, limit = self._clock(), await self.limit(member_id)
         back = await self._rows.restore(member_id, holding_id, now - UNDO_FOR, now, limit, self._on_change)
         self._refuse(back, limit, 1)
-        return (await self._follow(back.rows))[0] if back.rows else None
+        return (await self._followed.holdings(back.rows))[0] if back.rows else None
 
     async def keep_facts(self, member_id: int) -> int:
         """Store what holdings take from their machines now, so that they outlive the market's memory; how many changed.
@@ -181,8 +178,8 @@ class Portfolios:
         """
         changed = 0
         rows = [row for row in await self._rows.list(member_id) if row["machine_id"] is not None]
-        for row, holding in zip(rows, await self._follow(rows), strict=True):
-            facts = {name: getattr(holding, name) for name in _KEPT_FACTS}
+        for row, holding in zip(rows, await self._followed.holdings(rows), strict=True):
+            facts = {name: getattr(holding, name) for name in FACTS}
             if any(row[name] != value for name, value in facts.items()):
                 await self._rows.edit(member_id, holding.id, facts, self._clock(), self._on_change)
                 changed += 1
@@ -199,28 +196,6 @@ class Portfolios:
             plan = self._plans.lifts("holdings", wanted)
             raise LimitReached(limit, wanted, plan.name if plan is not None else None)
 
-    async def _follow(self, rows: Sequence[Mapping[str, Any]]) -> Sequence[Holding]:
-        """Holdings of stored rows; those with a machine get the market's newest facts."""
-        wanted: dict[str, Any] = {}
-        for row in rows:
-            if row["machine_id"] is not None:
-                wanted.setdefault(row["platform"], []).append(row["machine_id"])
-        seen: dict[tuple[str, int], Any] = {}
-        newest = await self.evidence.newest() if wanted else {}
-        for platform, ids in wanted.items():
-            for first in range(0, len(ids), MACHINE_BATCH):
-                for found in await self._machines.get_many(platform, ids[first : first + MACHINE_BATCH]):
-                    seen[platform, found.machine_id] = found
-        holdings = []
-        for row in rows:
-            holding = Holding(**{name: row[name] for name in _FIELDS})
-            found = seen.get((row["platform"], row["machine_id"]))
-            if found is not None:
-                machine = _machine(found, newest.get(row["platform"]))
-                holding = replace(holding, machine=machine, **_facts(found))
-            holdings.append(holding)
-        return holdings
-
     # --- values ---
 
     async def value(self, member_id: int) -> PortfolioView:
@@ -231,7 +206,7 @@ class Portfolios:
         """See :meth:`gpuscout.portfolio.ports.PortfolioPort.preview`."""
         now = self._clock()
         row = _row(self._check(draft)) | {"id": "", "member_id": member_id, "created_at": now, "updated_at": now}
-        return await self._view(member_id, await self._follow([row]))
+        return await self._view(member_id, await self._followed.holdings([row]))
 
     async def _view(self, member_id: int, holdings: Sequence[Holding]) -> PortfolioView:
         look = await self._look(member_id, holdings)
@@ -337,32 +312,3 @@ def _row(draft: HoldingDraft) -> dict[str, Any]:
 
 def _draft(row: Mapping[str, Any]) -> HoldingDraft:
     return HoldingDraft(**{name: row[name] for name in VALUES})
-
-
-def _facts(row: Any) -> dict[str, Any]:
-    """What a holding takes from its machine."""
-    size = row.num_gpus
-    return {
-        "gpu": row.gpu,
-        "quantity": size,
-        "region": row.country or "global",
-        "verification": "verified" if row.verification == "verified" else Verification.UNVERIFIED.value,
-        "segment": segment_slug(row.datacenter, "1-3" if size <= 3 else "4-7" if size <= 7 else "8+"),
-        "asked_price": row.price,
-    }
-
-
-def _machine(row: Any, newest: int | None) -> MachineNow:
-    return MachineNow(
-        platform=row.platform,
-        machine_id=row.machine_id,
-        listed=newest is not None and row.last_seen >= newest,
-        num_gpus=row.num_gpus,
-        num_rented=row.num_rented,
-        price=row.price,
-        reliability=row.reliability,
-        verification=row.verification,
-        datacenter=row.datacenter,
-        ends=None if row.end_date is None else datetime.fromtimestamp(row.end_date, UTC),
-        seen_at=datetime.fromtimestamp(row.last_seen, UTC),
-    )
