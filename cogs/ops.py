@@ -27,7 +27,7 @@ from gpuscout.delivery.promise import PROMISED_SECONDS
 UNKNOWN_SHOWN = 25
 
 
-class OwnersOnly(Refusal):
+class OwnersOnly(Refusal, app_commands.CheckFailure):
     """Somebody else asks for what only the owners may see."""
 
     outcome = "not_owner"
