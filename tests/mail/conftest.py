@@ -84,7 +84,8 @@ class MailDeskOf:
         """A member with a confirmed address; the welcome is not sent yet."""
         await self.room.desk.ask(member_id, address, locale)
         await self.work()
-        await self.room.desk.confirm(self.link("/mail/confirm"))
+        asked = [mail for mail in self.mails if mail.body["categories"] == ["confirm"] and mail.to == address]
+        await self.room.desk.confirm(self.link("/mail/confirm", asked[-1]))
 
 
 Make = Callable[..., Awaitable[MailDeskOf]]
