@@ -50,7 +50,7 @@ async def test_price_card(scene: Scene, world: World) -> None:
         "Aktualisieren",
         "Daten zeigen",
         "Als CSV",
-        "Ins Portfolio",
+        "Melde mir", "Ins Portfolio",
     ]
     assert selects(result.response)[0]["options"][0]["label"] == "Verifizierte Maschinen"
     (spec,) = world.charts.specs
