@@ -50,7 +50,7 @@ class Alert(commands.GroupCog, name=locale_str("alert"), description=locale_str(
         super().__init__()
         self.panel = panel
 
-    @slash("add", "Be told when a price, a supply or a machine does something; shows it before it is saved", "yours")
+    @slash("add", "Be told when a price, a supply or a machine does something; shows it before it is saved", "alerts")
     @describe(
         when="What must happen",
         gpu="The GPU model, for example RTX 4090",
@@ -127,24 +127,24 @@ class Alert(commands.GroupCog, name=locale_str("alert"), description=locale_str(
             raise Lacking("mine", "")
         return {"machine": (held.platform, held.machine_id)}
 
-    @slash("list", "Your alerts, how each one stands, and everything that can be done with them", "yours")
+    @slash("list", "Your alerts, how each one stands, and everything that can be done with them", "alerts")
     async def list(self, interaction: Interaction) -> None:
         """The list."""
         await self.panel.list(Reply(interaction, Place.PRIVATE))
 
-    @slash("edit", "Change the level, time, severity or end of an alert; shows it before it is saved", "yours")
+    @slash("edit", "Change the level, time, severity or end of an alert; shows it before it is saved", "alerts")
     @describe(alert="One of your alerts")
     async def edit(self, interaction: Interaction, alert: Any_) -> None:
         """The form."""
         await edit(self.panel, interaction, alert)
 
-    @slash("pause", "Stop watching for an alert until you resume it", "yours")
+    @slash("pause", "Stop watching for an alert until you resume it", "alerts")
     @describe(alert="One of your alerts that runs")
     async def pause(self, interaction: Interaction, alert: Running) -> None:
         """Stop watching."""
         await self.panel.pause(Reply(interaction, Place.PRIVATE), alert)
 
-    @slash("resume", "Watch again for an alert that was paused", "yours")
+    @slash("resume", "Watch again for an alert that was paused", "alerts")
     @describe(alert="One of your alerts that is paused")
     async def resume(self, interaction: Interaction, alert: Stopped) -> None:
         """Watch again."""
@@ -154,19 +154,19 @@ class Alert(commands.GroupCog, name=locale_str("alert"), description=locale_str(
         else:
             await self.panel.resume(reply, alert)
 
-    @slash("remove", "Remove an alert; you can undo it for a day", "yours")
+    @slash("remove", "Remove an alert; you can undo it for a day", "alerts")
     @describe(alert="One of your alerts")
     async def remove(self, interaction: Interaction, alert: Any_) -> None:
         """Ask first."""
         await self.panel.ask_remove(Reply(interaction, Place.PRIVATE), alert)
 
-    @slash("test", "Send a marked sample of an alert the way a real one comes", "yours")
+    @slash("test", "Send a marked sample of an alert the way a real one comes", "alerts")
     @describe(alert="One of your alerts")
     async def test(self, interaction: Interaction, alert: Any_) -> None:
         """Send a sample."""
         await self.panel.test(Reply(interaction, Place.PRIVATE), alert)
 
-    @slash("why", "Why an alert came or did not: what was read, what held it back, what was sent where", "yours")
+    @slash("why", "Why an alert came or did not: what was read, what held it back, what was sent where", "alerts")
     @describe(alert="One of your alerts")
     async def why(self, interaction: Interaction, alert: Any_) -> None:
         """The ledger."""

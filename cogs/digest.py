@@ -26,7 +26,7 @@ class Digest(commands.GroupCog, name=locale_str("digest"), description=locale_st
         super().__init__()
         self.flow = flow
 
-    @slash("set", "Your portfolio, GPUs and alerts in one message, daily or weekly at your hour", "yours")
+    @slash("set", "Your portfolio, GPUs and alerts in one message, daily or weekly at your hour", "alerts")
     @describe(every="Daily or weekly", hour="Hour of the day in your time zone, 0 to 23", weekday="Day of a weekly one")
     @app_commands.choices(
         every=[
@@ -53,7 +53,7 @@ class Digest(commands.GroupCog, name=locale_str("digest"), description=locale_st
         rhythm = Rhythm(cadence, now.hour if hour is None else hour, now.weekday if weekday is None else int(weekday))
         await self.flow.set(interaction, rhythm, Place.PRIVATE)
 
-    @slash("off", "No digest any more", "yours")
+    @slash("off", "No digest any more", "alerts")
     async def off(self, interaction: Interaction) -> None:
         """End it."""
         await self.flow.off(interaction, Place.PRIVATE)

@@ -69,7 +69,7 @@ class Portfolio(
         self.flow = flow
         self.files = files
 
-    @slash("add", "Put a rig into your portfolio: what it should bring after fee and electricity", "yours")
+    @slash("add", "Put a rig into your portfolio: what it should bring after fee and electricity", "rigs")
     @describe(
         gpu="The GPU model; leave everything out for a form",
         machine="A Vast.ai machine by its number: GPU, count, price and place come from the market",
@@ -110,7 +110,7 @@ class Portfolio(
             preset = HoldingDraft(gpu="", **{"platform": "vast", **said, **own})
             await interaction.response.send_modal(AddForm(self.flow, text_of(interaction), preset))
 
-    @slash("edit", "Change a holding; without further options, in a form", "yours")
+    @slash("edit", "Change a holding; without further options, in a form", "rigs")
     @describe(
         holding="One of your holdings",
         gpu="The GPU model",
@@ -155,18 +155,18 @@ class Portfolio(
             return
         await self.flow.edit(Reply(interaction, Place.PRIVATE), state, values)
 
-    @slash("remove", "Take a holding out of your portfolio; you can undo it for a day", "yours")
+    @slash("remove", "Take a holding out of your portfolio; you can undo it for a day", "rigs")
     @describe(holding="One of your holdings")
     async def remove(self, interaction: Interaction, holding: Own) -> None:
         """Ask, then remove."""
         await self.flow.ask_remove(Reply(interaction, Place.PRIVATE), PortfolioState(holding.id))
 
-    @slash("show", "What your rigs should bring: utilization, income, costs, payback, chart", "yours")
+    @slash("show", "What your rigs should bring: utilization, income, costs, payback, chart", "rigs")
     async def show(self, interaction: Interaction) -> None:
         """The whole portfolio."""
         await self.flow.show(Reply(interaction, Place.PRIVATE), PortfolioState())
 
-    @slash("import", "Add many rigs from a CSV file; without a file you get a template", "yours")
+    @slash("import", "Add many rigs from a CSV file; without a file you get a template", "rigs")
     @describe(file="A CSV file; nothing is stored before you confirm it")
     async def import_(self, interaction: Interaction, file: discord.Attachment | None = None) -> None:
         """Show what the file holds, or the template."""
@@ -176,12 +176,12 @@ class Portfolio(
         else:
             await self.files.read(reply, file)
 
-    @slash("export", "Your rigs as a CSV file", "yours")
+    @slash("export", "Your rigs as a CSV file", "rigs")
     async def export(self, interaction: Interaction) -> None:
         """The holdings as a file."""
         await self.files.export(Reply(interaction, Place.PRIVATE))
 
-    @slash("advice", "A better price, a better use, a better place for each rig, with the evidence", "yours")
+    @slash("advice", "A better price, a better use, a better place for each rig, with the evidence", "rigs")
     async def advice(self, interaction: Interaction) -> None:
         """Advice for every holding."""
         await self.flow.advice(Reply(interaction, Place.PRIVATE))

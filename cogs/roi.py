@@ -20,7 +20,7 @@ class Roi(commands.Cog):
     def __init__(self, flow: RoiFlow) -> None:
         self.flow = flow
 
-    @slash("roi", "After how many months a GPU is paid, with a range and all that is assumed", "yours")
+    @slash("roi", "After how many months a GPU is paid, with a range and all that is assumed", "rigs")
     @describe(
         gpu="The GPU model",
         price="What you pay for it, in US dollars; for all of them together if it is several",

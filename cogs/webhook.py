@@ -56,7 +56,7 @@ class Webhook(
         super().__init__()
         self.flow = flow
 
-    @slash("add", "Send your alerts and more to your own program, or to a Discord channel", "yours")
+    @slash("add", "Send your alerts and more to your own program, or to a Discord channel", "alerts")
     @describe(
         url="Left out: a form asks for it, which keeps it out of what you typed",
         events="What is sent there; left out: everything of yours, or market updates if you name a GPU",
@@ -99,30 +99,30 @@ class Webhook(
             return
         await self.flow.add(private(interaction), url, chosen, gpu=gpu, platform=platform, guild=guild)
 
-    @slash("list", "Your webhooks: where they go, what they send, how they are doing", "yours")
+    @slash("list", "Your webhooks: where they go, what they send, how they are doing", "alerts")
     async def list(self, interaction: Interaction) -> None:
         """Show all."""
         await self.flow.show_list(private(interaction))
 
-    @slash("test", "Send a marked sample to a webhook, the way real events go", "yours")
+    @slash("test", "Send a marked sample to a webhook, the way real events go", "alerts")
     @describe(webhook="One of your webhooks")
     async def test(self, interaction: Interaction, webhook: app_commands.Transform[str, WebhookOption]) -> None:
         """Send one and say what came of it."""
         await self.flow.test(private(interaction), webhook)
 
-    @slash("rotate", "Draw a new signing secret; the present one stays valid for 24 hours", "yours")
+    @slash("rotate", "Draw a new signing secret; the present one stays valid for 24 hours", "alerts")
     @describe(webhook="One of your webhooks")
     async def rotate(self, interaction: Interaction, webhook: app_commands.Transform[str, WebhookOption]) -> None:
         """Show the new secret once."""
         await self.flow.rotate(private(interaction), webhook)
 
-    @slash("remove", "Stop sending to a webhook, and erase its secret and its log", "yours")
+    @slash("remove", "Stop sending to a webhook, and erase its secret and its log", "alerts")
     @describe(webhook="One of your webhooks")
     async def remove(self, interaction: Interaction, webhook: app_commands.Transform[str, WebhookOption]) -> None:
         """Ask first."""
         await self.flow.ask_remove(private(interaction), webhook)
 
-    @slash("deliveries", "What was sent to a webhook, what it answered, and sending it again", "yours")
+    @slash("deliveries", "What was sent to a webhook, what it answered, and sending it again", "alerts")
     @describe(webhook="One of your webhooks")
     async def deliveries(self, interaction: Interaction, webhook: app_commands.Transform[str, WebhookOption]) -> None:
         """Show the log."""

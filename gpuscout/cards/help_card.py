@@ -16,6 +16,9 @@ from gpuscout.cards.state import BadState
 
 PREFIX: Final = "help1|"
 READING: Final = "reading"
+_CHUNK: Final = 8
+"""Commands in one block of text, which is cut beyond some length."""
+_FEW: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +34,8 @@ def categories(t: Text) -> dict[str, tuple[str, str]]:
     """Key → (title, one line about it), in the order of the menu."""
     return {
         "market": (t("Prices and history"), t("What GPUs rent for, and how that moved")),
+        "rigs": (t("Your rigs"), t("What they should bring, payback, advice")),
+        "alerts": (t("Alerts and messages"), t("What I tell you by myself, when, and where")),
         "yours": (t("Yours"), t("What you follow, your settings, your data")),
         "server": (t("Your server"), t("For admins: where I answer, the market feed, defaults")),
         "bot": (t("GPUScout itself"), t("Is it well, who makes it, where to get help")),
@@ -54,18 +59,27 @@ def help_page(entries: Sequence[HelpEntry], category: str | None, methodology: s
     if category == READING:
         return Page(t("How to read a card"), [_reading(t)], footer=None, links=[(t("Methodology"), methodology)])
     names = categories(t)
-    sections = [
-        f"**{title}**\n" + "\n".join(f"{e.mention} – {e.description}" for e in entries if e.category == key)
-        for key, (title, _) in names.items()
-        if key in (category, *([] if category else names)) and any(e.category == key for e in entries)
-    ]
-    if category is None:
-        sections.insert(0, t("I watch what GPUs rent for, keep the history, and tell hosts what theirs should earn."))
-    return Page(
-        t("Help") if category is None else names[category][0],
-        sections,
-        footer=t("You can also mention me: “price RTX 4090 vast”."),
-    )
+    groups = {key: [entry for entry in entries if entry.category == key] for key in names}
+    if category is not None:
+        sections = [
+            "\n".join(f"{entry.mention} – {entry.description}" for entry in groups[category][first : first + _CHUNK])
+            for first in range(0, len(groups[category]), _CHUNK)
+        ]
+        return Page(names[category][0], sections, footer=_footer(t))
+    sections = [t("I watch what GPUs rent for, keep the history, and tell hosts what theirs should earn.")]
+    sections += [f"**{names[key][0]}**\n{_overview(group, names[key][1])}" for key, group in groups.items() if group]
+    return Page(t("Help"), sections, footer=_footer(t))
+
+
+def _overview(group: Sequence[HelpEntry], about: str) -> str:
+    """Few commands each with its line; of many the names alone, for the menu tells the rest."""
+    if len(group) <= _FEW:
+        return "\n".join(f"{entry.mention} – {entry.description}" for entry in group)
+    return f"{about}\n" + " · ".join(entry.mention for entry in group)
+
+
+def _footer(t: Text) -> str:
+    return t("You can also mention me: “price RTX 4090 vast”.")
 
 
 def help_card(entries: Sequence[HelpEntry], category: str | None, methodology: str, t: Text) -> Card:

@@ -49,7 +49,7 @@ class PriceFacts:
 
 
 def price_card(view: PriceView, state: PriceState, facts: PriceFacts, t: Text) -> Card:
-    """The card: figures, chart, choice of machines, ranges, refresh, data, portfolio. Under 40 components, 4,000 characters."""
+    """The card: figures, chart, choice of machines, ranges, and more to do. Under 40 components, 4,000 characters."""
     container: ui.Container[Card] = ui.Container(accent_colour=_colour(view))
     heading = f"## {words.title(view, facts.platform_name, t)}"
     if view.simulated:

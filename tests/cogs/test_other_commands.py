@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from discord import app_commands
 
 from cogs.services import JobCounts
 from gpuscout.market.models import SourceStatus
@@ -98,7 +99,24 @@ async def test_help_is_private_and_its_commands_can_be_clicked(scene: Scene) -> 
     for name in ("price", "status", "help", "about"):
         assert re.search(rf"</{name}:\d+> – ", text)
     (menu,) = selects(result.response)
-    assert [option["value"] for option in menu["options"]] == ["market", "yours", "server", "bot", "reading"]
+    values = [option["value"] for option in menu["options"]]
+    assert values == ["market", "rigs", "alerts", "yours", "server", "bot", "reading"]
+
+
+async def test_help_leaves_no_command_out(scene: Scene) -> None:
+    result = await scene.alice.slash(scene.channel, "help")
+    (menu,) = selects(result.response)
+    overview = texts(result.response)
+    pages = ""
+    for option in menu["options"]:
+        await scene.alice.select(result.response, [option["value"]])
+        pages += texts(result.response)
+    for command in scene.env.bot.tree.walk_commands():
+        if isinstance(command, app_commands.Command) and command.extras.get("category"):
+            mention = f"</{command.qualified_name}:"
+            assert mention in overview
+            assert mention in pages
+    assert "…" not in overview + pages
 
 
 @pytest.mark.parametrize(
