@@ -197,7 +197,7 @@ class DigestComposer:
             then = {"then_day": sent.net_day, "then_at": sent.claimed_at, "then_gpus": sent.gpus}
             return found.model_copy(update=then)
         days = wanted.rhythm.span.days + 1
-        past = parts.before(await self._portfolios.history(view.member_id, days), self._clock())
+        past = parts.before(await self._portfolios.history(view.member_id, days), since, self._clock())
         if past is None:
             return found
         return found.model_copy(update={"then_day": past.net_day, "then_at": past.at, "then_gpus": past.gpus})

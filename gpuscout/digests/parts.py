@@ -85,10 +85,10 @@ def _holding(valued: HoldingValuation) -> HoldingLine:
     return HoldingLine(name=name, quantity=holding.quantity, net_day=valued.net_day, standing=standing)
 
 
-def before(history: Sequence[SnapshotPoint], now: datetime) -> SnapshotPoint | None:
-    """The oldest snapshot that is at least some hours old: one of the present says nothing of a change."""
+def before(history: Sequence[SnapshotPoint], since: datetime, now: datetime) -> SnapshotPoint | None:
+    """The snapshot nearest to *since*; one of the last hours is none, for it says nothing of a change."""
     old = [point for point in history if now - point.at >= timedelta(hours=6)]
-    return old[0] if old else None
+    return min(old, key=lambda point: abs(point.at - since), default=None)
 
 
 def portfolio_chart(history: Sequence[SnapshotPoint]) -> ChartPart | None:
