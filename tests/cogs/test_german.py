@@ -25,6 +25,9 @@ SAME = {
     "{count} GPUs",
     "Community-Cloud",
     "GPU",
+    "1 GPU",
+    "Portfolio",
+    "Webhooks",
 }
 
 
@@ -50,7 +53,8 @@ async def test_price_card(scene: Scene, world: World) -> None:
         "Aktualisieren",
         "Daten zeigen",
         "Als CSV",
-        "Melde mir", "Ins Portfolio",
+        "Melde mir",
+        "Ins Portfolio",
     ]
     assert selects(result.response)[0]["options"][0]["label"] == "Verifizierte Maschinen"
     (spec,) = world.charts.specs
