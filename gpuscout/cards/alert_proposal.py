@@ -24,6 +24,8 @@ SHOWN: Final = 5
 """Watched things, and dates, that are listed one by one."""
 _TEXT: Final = 1100
 _ALT: Final = 1024
+_TIMED: Final = ("change", "extreme", "machine")
+"""Kinds that look at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +85,8 @@ def proposal(facts: ProposalFacts, t: Text) -> list[ui.Item[Any]]:
         f"**{words.rule_text(rule.when, facts.names, t)}**",
         f"-# {words.manners_text(rule, t)}",
     ]
+    if facts.simulated and rule.kind in _TIMED:
+        head.append(f"-# {t('Simulated market: its hours and days are those of the demo\'s clock.')}")
     items: list[ui.Item[Any]] = [ui.TextDisplay("\n".join(head))]
     if now := current_lines(facts.preview, facts.names, t):
         items.append(ui.TextDisplay(fit(now, _TEXT)))
