@@ -21,8 +21,6 @@ from gpuscout.portfolio.models import BadHolding, Holding, HoldingDraft
 MAX_BYTES: Final = 256 * 1024
 MAX_ROWS: Final = 500
 MAX_CELL: Final = 200
-MAX_ERRORS: Final = 100
-"""Errors that a report names; the others are only counted."""
 
 COLUMNS: Final[Mapping[str, str]] = {
     "name": "name",
@@ -66,7 +64,7 @@ class CsvReport:
 
     Attributes:
         rows: the good rows, in order.
-        errors: what is wrong, at most :data:`MAX_ERRORS`.
+        errors: what is wrong, row by row.
         bad: rows that are wrong, all of them.
         ignored: columns that mean nothing here.
         refused: why the file as a whole was not read: ``large``, ``rows``, ``text``, ``columns``, ``empty``; else None.
@@ -122,7 +120,7 @@ def parse_csv(data: bytes, gpus: GpuCatalogue, platforms: PlatformCatalogue, tod
     except csv.Error as error:
         bad += 1
         errors.append(RowError(reader.line_num or 1, "", str(error)[:MAX_CELL], "csv"))
-    return CsvReport(rows, errors[:MAX_ERRORS], bad, ignored)
+    return CsvReport(rows, errors, bad, ignored)
 
 
 def _draft(

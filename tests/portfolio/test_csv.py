@@ -15,7 +15,6 @@ from config.platforms import PlatformCatalogue
 from gpuscout.portfolio.csv_import import (
     COLUMNS,
     MAX_BYTES,
-    MAX_ERRORS,
     MAX_ROWS,
     CsvReport,
     parse_csv,
@@ -122,9 +121,9 @@ def test_the_largest_file_that_is_taken() -> None:
     assert (len(report.rows), report.refused) == (MAX_ROWS, None)
 
 
-def test_errors_are_counted_beyond_those_named() -> None:
-    report = parse("gpu\n" + "nothing\n" * 200)
-    assert (len(report.errors), report.bad) == (MAX_ERRORS, 200)
+def test_each_bad_row_is_named() -> None:
+    report = parse("gpu\n" + "nothing\n" * MAX_ROWS)
+    assert ([error.line for error in report.errors], report.bad) == (list(range(2, MAX_ROWS + 2)), MAX_ROWS)
 
 
 def test_a_broken_quotation_is_an_error_not_a_crash() -> None:
