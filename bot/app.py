@@ -16,11 +16,11 @@ import structlog
 
 from bot.alerts_role import AlertRoom, alerts_handlers, alerts_schedule
 from bot.digests_role import digest_renderers, digests_handlers, digests_schedule, make_digests
-from bot.feed_role import FEED_BACKOFF, feed_handlers, feed_schedule
+from bot.feed_role import feed_handlers, feed_schedule
 from bot.handlers import delivery_handlers, market_handlers
 from bot.keys import derive, secret_ring
 from bot.machines_role import machines_handlers, machines_schedule, open_machines
-from bot.mail_role import MAIL_BACKOFF, MailRoom, mail_schedule
+from bot.mail_role import MailRoom, mail_schedule
 from bot.notify_role import (
     NOTIFY_BACKOFF,
     SENDERS,
@@ -42,6 +42,7 @@ from bot.parts import (
     utc_now,
 )
 from bot.portfolio_role import make_portfolios, portfolio_handlers, portfolio_schedule
+from bot.retries import RETRIES
 from bot.scheduler import Scheduler
 from bot.vitals import Vitals
 from bot.webhook_role import WebhookWork, make_webhooks, webhook_notices, webhook_schedule
@@ -267,7 +268,7 @@ class App:
             self.parts.db,
             self.parts.jobs,
             handlers,
-            backoff={**FEED_BACKOFF, **MAIL_BACKOFF},
+            backoff=RETRIES,
             on_done=self._wake_sender,
             clock=self.parts.clock,
         )

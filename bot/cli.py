@@ -273,17 +273,20 @@ def keys_rotate() -> None:
 
 
 @dead_app.command("list")
-def dead_list(limit: Annotated[int, typer.Option(min=1, max=1000)] = 50) -> None:
+def dead_list(
+    limit: Annotated[int, typer.Option(min=1, max=1000)] = 50,
+    kind: Annotated[str | None, typer.Option(help="Only jobs of this kind, such as delivery.notify.")] = None,
+) -> None:
     """List dead jobs, newest first."""
-    from bot.tools import list_dead_letters
+    from bot.dead_letters import list_dead_letters
 
-    run_async(list_dead_letters(settings_or_fail(), limit))
+    run_async(list_dead_letters(settings_or_fail(), limit, kind))
 
 
 @dead_app.command("show")
 def dead_show(job: Annotated[int, typer.Argument(help="Id of the job.")]) -> None:
     """Show one job with its payload (secrets redacted) and its last error."""
-    from bot.tools import show_dead_letter
+    from bot.dead_letters import show_dead_letter
 
     run_async(show_dead_letter(settings_or_fail(), job))
 
@@ -291,7 +294,7 @@ def dead_show(job: Annotated[int, typer.Argument(help="Id of the job.")]) -> Non
 @dead_app.command("retry")
 def dead_retry(jobs: Annotated[list[int], typer.Argument(help="Ids of dead jobs.")]) -> None:
     """Give dead jobs a fresh set of tries."""
-    from bot.tools import settle_dead_letters
+    from bot.dead_letters import settle_dead_letters
 
     run_async(settle_dead_letters(settings_or_fail(), jobs, retry=True))
 
@@ -299,7 +302,7 @@ def dead_retry(jobs: Annotated[list[int], typer.Argument(help="Ids of dead jobs.
 @dead_app.command("discard")
 def dead_discard(jobs: Annotated[list[int], typer.Argument(help="Ids of dead jobs.")]) -> None:
     """Close dead jobs for good."""
-    from bot.tools import settle_dead_letters
+    from bot.dead_letters import settle_dead_letters
 
     run_async(settle_dead_letters(settings_or_fail(), jobs, retry=False))
 

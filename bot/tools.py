@@ -1,8 +1,7 @@
-"""The one-shot commands: ingest now, migrations, command sync, dead letters. Each returns an exit code."""
+"""The one-shot commands: ingest now, migrations, command sync. Each returns an exit code."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime
@@ -20,15 +19,11 @@ from bot.parts import (
     make_vast_ingest,
     open_parts,
 )
-from config.logging import redact_value
 from config.settings import Settings
 from gpuscout.market.fallback import Cycle
 from gpuscout.market.watch import load_statuses
 from storage import migrate
 from storage.machines import FEED as MACHINES_FEED
-
-_VISIBLE = {code: f"\\x{code:02x}" for code in (*range(0x20), 0x7F, *range(0x80, 0xA0)) if code != 0x0A}
-"""Control characters as text: what a job was told by others must not steer the operator's terminal."""
 
 
 @asynccontextmanager
@@ -145,52 +140,6 @@ async def show_unknown(settings: Settings) -> int:
     if not rows:
         typer.echo("every name is known")
     return 0
-
-
-async def list_dead_letters(settings: Settings, limit: int) -> int:
-    """One line a dead job, newest first."""
-    async with opened(settings) as parts:
-        dead = await parts.jobs.list_dead(limit)
-    for job in dead:
-        at = job.finished_at or job.created_at
-        reason = " ".join((job.last_error or "-").split()).translate(_VISIBLE)
-        typer.echo(f"{job.id}  {at:%Y-%m-%d %H:%M}  {job.kind}  after {job.attempts} tries: {reason}")
-    if not dead:
-        typer.echo("no dead letters")
-    return 0
-
-
-async def show_dead_letter(settings: Settings, job_id: int) -> int:
-    """Everything about one job."""
-    async with opened(settings) as parts:
-        job = await parts.jobs.get(job_id)
-    if job is None:
-        typer.echo(f"gpuscout: there is no job {job_id}", err=True)
-        return 1
-    fields = {
-        "id": job.id,
-        "kind": job.kind,
-        "state": job.state,
-        "created": job.created_at.isoformat(),
-        "finished": job.finished_at.isoformat() if job.finished_at else None,
-        "attempts": f"{job.attempts} of {job.max_attempts}",
-        "last error": job.last_error,
-        "payload": dict(job.payload),
-    }
-    typer.echo(json.dumps(redact_value(fields), indent=2, ensure_ascii=False).translate(_VISIBLE))
-    return 0
-
-
-async def settle_dead_letters(settings: Settings, job_ids: list[int], *, retry: bool) -> int:
-    """Requeue or discard dead jobs; exit code 1 when one was not dead."""
-    failed = 0
-    async with opened(settings) as parts:
-        for job_id in job_ids:
-            done = await (parts.jobs.requeue(job_id) if retry else parts.jobs.discard(job_id))
-            word = ("queued again" if retry else "discarded") if done else "is not a dead letter"
-            typer.echo(f"{job_id} {word}", err=not done)
-            failed += not done
-    return 1 if failed else 0
 
 
 async def sync_slash_commands(settings: Settings, force: bool, version: str) -> int:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.tools import list_dead_letters, settle_dead_letters, show_dead_letter
+from bot.dead_letters import list_dead_letters, settle_dead_letters, show_dead_letter
 from config.settings import Settings
 from storage.engine import Database
 from storage.jobs import JobStore
