@@ -86,7 +86,7 @@ def proposal(facts: ProposalFacts, t: Text) -> list[ui.Item[Any]]:
         f"-# {words.manners_text(rule, t)}",
     ]
     if facts.simulated and rule.kind in _TIMED:
-        head.append(f"-# {t('Simulated market: its hours and days are those of the demo\'s clock.')}")
+        head.append("-# " + t("Simulated market: its hours and days are those of the demo's clock."))
     items: list[ui.Item[Any]] = [ui.TextDisplay("\n".join(head))]
     if now := current_lines(facts.preview, facts.names, t):
         items.append(ui.TextDisplay(fit(now, _TEXT)))
