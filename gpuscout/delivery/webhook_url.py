@@ -62,7 +62,7 @@ def read_address(text: str, rules: AddressRules) -> Target:
         raise BadAddress("unreadable")
     try:
         url = URL(text).with_fragment(None)
-        host, port = url.host, url.port
+        host, port = url.raw_host, url.port
     except (ValueError, TypeError):
         raise BadAddress("unreadable") from None
     if not url.absolute or host is None:
