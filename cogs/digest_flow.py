@@ -106,6 +106,7 @@ class DigestFlow:
             label,
             own_zone=own is not None,
             next_at=due,
+            last_at=stored.last_at,
             channels=await self._channels(member_id, choice.usable),
             muted=not choice.wants("digest"),
             held_until=quiet_until(choice, zone_of(zone), due),

@@ -107,17 +107,6 @@ class DigestStore:
         gone = await conn.execute(delete(digest_subscription).where(_of(owner)))
         return gone.rowcount
 
-    async def sent_count(self, owner: Owner) -> int:
-        """How many digests of the subscription are on record."""
-        query = (
-            select(func.count())
-            .select_from(digest_sent)
-            .join(digest_subscription, digest_subscription.c.id == digest_sent.c.subscription_id)
-            .where(_of(owner))
-        )
-        async with self._db.read() as conn:
-            return int((await conn.execute(query)).scalar_one())
-
     async def alerts_told(
         self, owner: Owner, since: datetime, until: datetime, limit: int
     ) -> tuple[Sequence[Mapping[str, Any]], int]:

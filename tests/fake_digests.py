@@ -40,10 +40,6 @@ class FakeDigestRows:
     async def remove(self, owner: Owner) -> bool:
         return self.rows.pop(owner, None) is not None
 
-    async def sent_count(self, owner: Owner) -> int:
-        known = self.rows.get(owner)
-        return len(self.sent.get(known.id, [])) if known else 0
-
     async def alerts_told(
         self, owner: Owner, since: datetime, until: datetime, limit: int
     ) -> tuple[Sequence[Mapping[str, Any]], int]:

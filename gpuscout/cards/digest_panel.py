@@ -33,7 +33,7 @@ class DigestFacts:
     Attributes:
         rhythm: None while there is no digest.
         zone: the time zone in words; ``own_zone`` is False where it is only assumed.
-        next_at: when the next one is due.
+        next_at: when the next one is due; ``last_at``: when the last one came.
         channels: where it arrives, in order.
         muted: whether the member muted digests altogether.
         held_until: until when quiet hours would hold the next one back.
@@ -45,6 +45,7 @@ class DigestFacts:
     zone: str
     own_zone: bool = True
     next_at: datetime | None = None
+    last_at: datetime | None = None
     channels: Sequence[str] = ()
     muted: bool = False
     held_until: datetime | None = None
@@ -94,6 +95,8 @@ def digest_panel(facts: DigestFacts, commands: dict[str, str], note: str | None,
         lines.append(f"-# {t('You have set no time zone: {settings} does.', settings=commands['settings'])}")
     if facts.next_at is not None:
         lines.append(f"**{t('Next')}** {_moment(facts.next_at)}")
+    if facts.last_at is not None:
+        lines.append(f"**{t('Last')}** {relative(facts.last_at)}")
     if facts.held_until is not None:
         lines.append(f"-# 🌙 {t('That lies in your quiet hours: it comes {when}.', when=relative(facts.held_until))}")
     lines.append(f"**{t('Where')}** {channels_line(facts.channels, t)}")

@@ -55,10 +55,6 @@ class Digests:
         """End the subscription; False when there was none."""
         return await self._rows.remove(owner)
 
-    async def sent_count(self, owner: Owner) -> int:
-        """How many digests are on record."""
-        return await self._rows.sent_count(owner)
-
     async def preview(self, owner: Owner, timezone: str, locale: str, rhythm: Rhythm | None = None) -> DigestContent:
         """What the digest would say now; of the subscription's rhythm, else a daily one."""
         known = await self._rows.get(owner)

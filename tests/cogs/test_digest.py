@@ -69,8 +69,11 @@ async def test_options(
 
 async def test_what_is_not_named_stays_and_the_first_message_goes_out_once(scene: Scene, world: World) -> None:
     await scene.alice.slash(scene.channel, "digest set", every="weekly", weekday="2", hour=20)
+    owner = Owner(member_id=scene.alice.id)
+    world.digest_rows.rows[owner] = replace(world.digest_rows.rows[owner], last_at=NOW - timedelta(days=6))
     result = await scene.alice.slash(scene.channel, "digest set", hour=7)
     assert "every Wednesday at 07:00" in texts(result.response)
+    assert f"**Last** <t:{int((NOW - timedelta(days=6)).timestamp())}:R>" in texts(result.response)
     assert world.opt_in.asked == [scene.alice.id]
 
 
