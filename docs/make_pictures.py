@@ -35,6 +35,7 @@ from gpuscout.market.models import Quote, SeriesKey, SourceStatus
 from gpuscout.market.overview import Gone
 from gpuscout.portfolio.models import HoldingDraft
 from storage.digests import Owner
+from storage.machines import MachineAsk
 from tests.fakes import NOW, SEEN, FakeCharts, World, quote, side
 
 SETTINGS = Settings(_env_file=None, public_url="https://gpuscout.example", market_source="simulator")
@@ -73,6 +74,7 @@ class Stage:
         self.env, self.out, self.browser, self.playwright, self.world = env, out, browser, playwright, world
         self.channel = guild.create_text_channel("market")
         self.alice = guild.add_member(env.create_user("alice"))
+        env.bot.services.portfolios.evidence.lists = {"vast": "simulator"}
 
     async def shoot(self, name: str, message: Any, locale: str = "en-US") -> None:
         """One picture for each width."""
@@ -202,6 +204,70 @@ async def digest(stage: Stage) -> None:
     await stage.shoot("digest", (await stage.alice.click(panel.response, label="Preview")).response)
 
 
+async def rigs(stage: Stage) -> None:
+    """Three holdings, and two months of snapshots."""
+    rows: list[dict[str, Any]] = [
+        {"gpu": "rtx-4090", "quantity": 8, "price": 0.35, "name": "Rig 1", "verification": "verified"},
+        {"gpu": "rtx-5090", "quantity": 4, "name": "Rig 2"},
+        {"gpu": "rtx-3060", "quantity": 6, "price": 0.12, "name": "Old cards"},
+    ]
+    paid = [{"purchase_price": 16_000.0, "purchase_date": "2025-03-01"}, {"purchase_price": 10_000.0}, {}]
+    for row, cost in zip(rows, paid, strict=True):
+        await stage.alice.slash(stage.channel, "portfolio add", platform="vast", **row, **cost)
+    for back in range(61):
+        at = NOW - timedelta(days=back)
+        net = 29 + 3 * math.sin(back / 9) + math.sin(back * 1.7)
+        stage.world.holding_rows.days[stage.alice.id, at.date()] = {
+            "day": at.date(),
+            "holdings": 3,
+            "gpus": 18,
+            "gross_day": net * 2,
+            "net_day": net,
+            "market_net_day": net - 1.5 + 0.8 * math.cos(back / 7),
+            "at": at,
+        }
+
+
+async def portfolio(stage: Stage) -> None:
+    await rigs(stage)
+    shown = await stage.alice.slash(stage.channel, "portfolio show")
+    await stage.shoot("portfolio", shown.response)
+
+
+async def portfolio_holding(stage: Stage) -> None:
+    await rigs(stage)
+    shown = await stage.alice.slash(stage.channel, "portfolio edit", holding="Rig 1", electricity=0.18)
+    await stage.shoot("portfolio-holding", shown.response)
+    how = await stage.alice.click(shown.response, label="How is this computed?")
+    await stage.shoot("portfolio-how", how.response)
+
+
+async def portfolio_evidence(stage: Stage) -> None:
+    # A market in which the dearer half stands idle, so that there is something to say.
+    stage.world.machine_rows.compared = [
+        MachineAsk(round(0.24 + n / 2000, 4), 4, 4 if n % 10 < (9 if n < 280 else 2) else 0) for n in range(480)
+    ]
+    await stage.alice.slash(
+        stage.channel, "portfolio add", gpu="rtx-4090", quantity=8, price=0.29, name="Rig 1", platform="vast"
+    )
+    shown = await stage.alice.slash(stage.channel, "portfolio advice")
+    await stage.shoot("portfolio-advice", shown.response)
+    (holding,) = stage.world.holding_rows.rows
+    await stage.alice.select(shown.response, [holding])
+    await stage.shoot("portfolio-evidence", shown.response)
+
+
+async def portfolio_import(stage: Stage) -> None:
+    text = b"gpu,quantity,price_usd_gpu_hour,platform\nRTX 4090,8,0.35,vast\nRTX 5090,four,0.4,vast\nRTX 9999,1,,\n"
+    shown = await stage.alice.slash(stage.channel, "portfolio import", file=("rigs.csv", text))
+    await stage.shoot("portfolio-import", shown.response)
+
+
+async def roi(stage: Stage) -> None:
+    shown = await stage.alice.slash(stage.channel, "roi", gpu="rtx-4090", price=1800.0)
+    await stage.shoot("roi", shown.response)
+
+
 def crowd() -> list[Quote]:
     """Enough models for several pages."""
     models = [model for model in GpuCatalogue.load().models if not model.is_family][20:40]
@@ -219,6 +285,11 @@ SHOTS: dict[str, Shot] = {
     "market": market,
     "market-pages": market_pages,
     "named": named,
+    "portfolio": portfolio,
+    "portfolio-holding": portfolio_holding,
+    "portfolio-evidence": portfolio_evidence,
+    "portfolio-import": portfolio_import,
+    "roi": roi,
     "data": data_card,
     "did-you-mean": error,
     "mention": mention,
