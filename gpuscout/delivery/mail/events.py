@@ -27,6 +27,10 @@ OLDEST: Final = timedelta(hours=25)
 """SendGrid repeats what was not taken for 24 hours, perhaps with the first signature; each event counts once anyway."""
 AHEAD: Final = timedelta(minutes=10)
 """How far its clock may be ahead of ours."""
+WHOLE_SECONDS: Final = timedelta(seconds=1)
+"""Events are timed in whole seconds, rounded down."""
+SLACK: Final = timedelta(seconds=60)
+"""A confirmation cancels only events that are older than it by more than two clocks may differ."""
 MAX_BODY: Final = 2 * 1024 * 1024
 MAX_EVENTS: Final = 5_000
 KEPT: Final = ("reason", "type", "status", "asm_group_id", "sg_machine_open", "response")
@@ -200,9 +204,9 @@ class MailEvents:
             return
         scope, reason = verdict
         if reason is None:
-            await self._store.allow_before(conn, digests, scope, event.at)
+            await self._store.allow_before(conn, digests, scope, event.at + WHOLE_SECONDS)
             return
-        if await self._store.confirmed_since(conn, digests, event.at):
+        if await self._store.confirmed_since(conn, digests, event.at + SLACK):
             return  # its owner confirmed it after that
         detail = str(facts.get("reason") or facts.get("response") or "")[:300]
         # Under the hash that the address is stored with, and under today's.
