@@ -164,9 +164,10 @@ async def test_the_stand_in_speaks_with_the_product(desk: MailDeskOf, client: Cl
     await desk.work()
     number = desk.mails[-1].number
     desk.clock.pass_by(seconds=90)
-    async with ClientSession() as session, session.post(
-        f"{desk.sendgrid.url}/mail/{number}", data={"event": "unsubscribe"}
-    ) as answer:
+    async with (
+        ClientSession() as session,
+        session.post(f"{desk.sendgrid.url}/mail/{number}", data={"event": "unsubscribe"}) as answer,
+    ):
         assert answer.status == 200
     await until(lambda: desk.sendgrid.events.answers.count(200) >= 3)
     async with asyncio.timeout(30):
