@@ -12,7 +12,7 @@ from sqlalchemy import func, select
 from storage.attempts import Arrived, Begun, DeliveryLedger, Notification
 from storage.engine import Database
 from storage.events import EventStore
-from storage.job_model import Backoff, DeadLetter, Immediate, Linear
+from storage.job_model import Backoff, DeadLetter, Immediate, Linear, RetryStrategy
 from storage.jobs import DEAD_JOB, JobStore
 from storage.notifications import NOTIFY_JOB, NotificationStore, Target
 from storage.tables import job as jobs
@@ -214,4 +214,5 @@ def test_kinds_of_retry() -> None:
     assert [at_once.delay(n).total_seconds() for n in (1, 2)] == [0, 0]
     assert 0 <= at_once.delay(3).total_seconds() <= 8
     assert at_once.delay(1, retry_after=7.0).total_seconds() == 7
-    assert DeadLetter().delay(1) is None
+    never: RetryStrategy = DeadLetter()
+    assert never.delay(1) is None
