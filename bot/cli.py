@@ -30,11 +30,13 @@ commands_app = typer.Typer(help="Slash commands.", no_args_is_help=True)
 dead_app = typer.Typer(help="Work that could not be done.", no_args_is_help=True)
 keys_app = typer.Typer(help="Keys that wrap members' secrets.", no_args_is_help=True)
 market_app = typer.Typer(help="What the market sources sent that needs a person.", no_args_is_help=True)
+mail_app = typer.Typer(help="E-mail: results of tests, suppressed addresses.", no_args_is_help=True)
 app.add_typer(db_app, name="db")
 app.add_typer(market_app, name="market")
 app.add_typer(commands_app, name="commands")
 app.add_typer(dead_app, name="dead-letters")
 app.add_typer(keys_app, name="keys")
+app.add_typer(mail_app, name="mail")
 
 _debug = False
 
@@ -270,6 +272,22 @@ def keys_rotate() -> None:
     from bot.keys_cli import rotate_keys
 
     run_async(rotate_keys(settings_or_fail()))
+
+
+@mail_app.command("results")
+def mail_results() -> None:
+    """Show how each variant of the running tests does."""
+    from bot.mail_cli import show_results
+
+    run_async(show_results(settings_or_fail()))
+
+
+@mail_app.command("lift")
+def mail_lift(address: Annotated[str, typer.Argument(help="The address, as its owner gave it.")]) -> None:
+    """Let mail go to an address again that bounced, complained or unsubscribed, because its owner asked for it."""
+    from bot.mail_cli import lift
+
+    run_async(lift(settings_or_fail(), address))
 
 
 @dead_app.command("list")

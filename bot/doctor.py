@@ -156,6 +156,30 @@ async def _discord(settings: Settings) -> Finding:
     )
 
 
+async def _mail(settings: Settings) -> Finding:
+    """The key and what it may do; nothing is sent."""
+    if settings.sendgrid_api_key is None:
+        return Finding("e-mail", "off", "SENDGRID_API_KEY is not set: nobody is written to")
+    if settings.mail_from is None:
+        return Finding("e-mail", "FAIL", "MAIL_FROM is not set: SendGrid needs a sender that you verified there")
+    from bot.mail_role import open_service
+
+    service = open_service(settings)
+    assert service is not None  # noqa: S101 - both are set
+    try:
+        scopes = await service.check(interactive(8.0))
+    except UpstreamError as error:
+        return Finding("e-mail", "FAIL", f"{error}; check SENDGRID_API_KEY and SENDGRID_API_URL")
+    finally:
+        await service.aclose()
+    if "mail.send" not in scopes:
+        return Finding("e-mail", "FAIL", "SENDGRID_API_KEY may not send mail; give it the right Mail Send")
+    if settings.sendgrid_webhook_public_key is None:
+        todo = f"set SENDGRID_WEBHOOK_PUBLIC_KEY, with the event webhook {settings.public_url}/webhooks/sendgrid"
+        return Finding("e-mail", "warn", f"SendGrid answers, but bounces and complaints are not heard: {todo}")
+    return Finding("e-mail", "ok", f"SendGrid answers; {settings.mail_from} sends")
+
+
 async def _roles(settings: Settings) -> Finding:
     if settings.embedded:
         return Finding("roles", "ok", "one process runs everything")
@@ -188,6 +212,7 @@ CHECKS: tuple[tuple[str, Callable[[Settings], Awaitable[Finding]]], ...] = (
     ("market source", _farm),
     ("second source", _vast),
     ("discord", _discord),
+    ("e-mail", _mail),
     ("privacy", _legal),
     ("currencies", _currencies),
 )
