@@ -23,8 +23,11 @@ NAMES = (
     "chart_render",
     "command_dispatch",
     "start_to_ready",
+    "alerts_select_1m",
+    "alerts_fire",
     "jobs_throughput",
     "poll_to_dm",
+    "webhook_delivery",
 )
 
 

@@ -9,6 +9,7 @@ from bot.parts import Parts
 from bot.worker import Handler, JobRun
 from gpuscout.accounts.delivery_choices import DeliveryChoices
 from gpuscout.accounts.members import Members
+from gpuscout.alerts.act import Acting
 from gpuscout.alerts.alerts import Alerts
 from gpuscout.alerts.engine import Engine
 from gpuscout.alerts.impact import Impacts
@@ -53,7 +54,7 @@ class AlertRoom:
         plans: Plans | None = None,
         tiers: TierOf | None = None,
     ) -> None:
-        evaluation = EvaluationStore(parts.db)
+        self.evaluation = evaluation = EvaluationStore(parts.db)
         machines = MachineStore(parts.db)
         figures = Figures(parts.db, machines)
 
@@ -76,9 +77,8 @@ class AlertRoom:
             tiers or EveryoneFree(),
             clock=parts.clock,
         )
-        self.engine = Engine(
-            evaluation, figures, readings, teller, Impacts(parts.db, portfolios), doubt, clock=parts.clock
-        )
+        self.acting = Acting(evaluation, teller, Impacts(parts.db, portfolios), readings, clock=parts.clock)
+        self.engine = Engine(evaluation, figures, readings, teller, self.acting, doubt, clock=parts.clock)
 
 
 def alerts_schedule() -> dict[str, timedelta]:

@@ -6,7 +6,22 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Row, Select, and_, bindparam, case, delete, func, insert, or_, select, true, union_all, update
+from sqlalchemy import (
+    Row,
+    Select,
+    and_,
+    bindparam,
+    case,
+    delete,
+    exists,
+    func,
+    insert,
+    or_,
+    select,
+    true,
+    union_all,
+    update,
+)
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from storage import tables as t
@@ -16,6 +31,8 @@ from storage.tables_alerts import alert_key as key
 from storage.tables_alerts import alert_ledger as ledger
 from storage.tables_alerts import alert_rule as rule
 from storage.tables_alerts import alert_trigger as trigger
+from storage.tables_delivery import member_delivery
+from storage.tables_portfolio import holding
 
 CHUNK: Final = 500
 """Rows of one write transaction, and ids of one statement."""
@@ -192,9 +209,15 @@ class EvaluationStore:
         return found
 
     async def subjects(self, trigger_ids: Collection[int]) -> list[Row[Any]]:
-        """What some triggers are of, and whose rules they belong to: (id, role, anchor, metric, subject, days, …)."""
+        """What some triggers are of, whose rules they belong to, and what matters for telling that member.
+
+        Returns:
+            Rows with id, role, anchor, metric, subject, days, member_id, server, and of the member timezone, ``chose``
+            (anything about delivery) and ``holds`` (anything at all).
+        """
         found: list[Row[Any]] = []
         home = func.coalesce(trigger.c.home_id, trigger.c.key_id)
+        holds = exists().where(holding.c.member_id == rule.c.member_id, holding.c.removed_at.is_(None))
         for part in chunks(sorted(trigger_ids)):
             query = (
                 select(
@@ -206,9 +229,14 @@ class EvaluationStore:
                     key.c.days,
                     rule.c.member_id,
                     rule.c.server,
+                    t.member.c.timezone,
+                    member_delivery.c.member_id.is_not(None).label("chose"),
+                    holds.label("holds"),
                 )
                 .join(key, key.c.id == home)
                 .join(rule, rule.c.id == trigger.c.rule_id)
+                .outerjoin(t.member, t.member.c.id == rule.c.member_id)
+                .outerjoin(member_delivery, member_delivery.c.member_id == rule.c.member_id)
                 .where(trigger.c.id.in_(part))
             )
             found += await self.rows(query)

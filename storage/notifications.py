@@ -133,7 +133,7 @@ class NotificationStore:
             By item key: the notification's id, or None when the key is known already.
         """
         keys = list({item.item_key for item in items})
-        known = set((await conn.execute(_items_with(keys))).scalars())
+        known = {row.item_key for row in await conn.execute(_items_with(keys))}
         fresh = {item.item_key: item for item in items if item.item_key not in known}
         found = await self._open_many(conn, kind, list(fresh.values()), at)
         rows = [

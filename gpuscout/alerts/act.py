@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final, Literal, cast
 
@@ -26,6 +27,8 @@ from storage.alerts_eval import EvaluationStore, Hit, LedgerRow
 
 Mode = Literal["met", "held", "due"]
 EVERYBODY: Final = Receiver()
+BREATH: Final = 25
+"""Triggers decided on at a stretch: some milliseconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +114,9 @@ class Acting:
             )
             prices = await self._evaluation.prices(conn, {k.subject for k in keys.values() if k.series_id is not None})
             batch = _Batch(rules, families, keys, prices)
-            for hit in hits:
+            for number, hit in enumerate(hits):
+                if number % BREATH == BREATH - 1:
+                    await asyncio.sleep(0)  # a storm must not hold the loop
                 trigger = families.get(hit.rule_id, {}).get(hit.trigger_id)
                 if trigger is not None and hit.rule_id not in batch.ended:
                     self._one(batch, trigger, mode, cycle, prepared)
@@ -121,10 +126,10 @@ class Acting:
     async def _prepare(self, hits: Sequence[Hit], mode: Mode, cycle: Cycle) -> Prepared:
         if mode == "held":
             return Prepared()
-        members = {hit.receiver for hit in hits if hit.receiver > 0}
         found = await self._evaluation.subjects([hit.trigger_id for hit in hits if hit.trigger_id])
         firing = [row for row in found if row.role in ("fire", "rearm")]
         gpus = {gpu for row in firing if (gpu := gpu_of(row.subject))}
+        holders = {row.member_id for row in firing if row.holds and not row.server}
         models = {
             row.id: tuple(
                 await figures.models_since(self._evaluation.db, row.subject, int(row.anchor or 0), cycle.oldest)
@@ -138,8 +143,8 @@ class Acting:
             readings = await self._readings.current([s for s in specs if s.texts is not None])
             now = {f"{i[0]}:{i[1]}": r.value for i, r in readings.items() if r.value is not None}
         return Prepared(
-            receivers=await self._teller.receivers({r.member_id for r in firing if not r.server} & members),
-            views=await self._impacts.views(members, gpus) if members and gpus else {},
+            receivers=await self._teller.receivers(firing),
+            views=await self._impacts.views(holders, gpus) if holders and gpus else {},
             models=models,
             now=now,
         )
@@ -208,16 +213,11 @@ class Acting:
         if isinstance(rule.when, NewModelRule) and not models:
             return  # another series of a model that is known, or one that only history tells of
         owner = owner_of(row)
-        item = _item(row, rule, trigger, key, seen, cycle, batch.fires.get(row.id, 0))
-        view = prepared.views.get(owner.member_id)
-        item = item.model_copy(
-            update={
-                "repeat": repeat,
-                "models": models,
-                "impact_month": _impact(view, item, key) if view is not None and not owner.server else None,
-                "now": prepared.now.get(f"{key.metric}:{key.subject}") if cycle.catch_up else None,
-            }
-        )
+        view = None if owner.server else prepared.views.get(owner.member_id)
+        fields = _fields(row, rule, trigger, key, seen, cycle, batch.fires.get(row.id, 0))
+        now = prepared.now.get(f"{key.metric}:{key.subject}") if cycle.catch_up else None
+        impact = None if view is None else _impact(view, fields, key)
+        item = AlertItem(**fields, repeat=repeat, models=models, impact_month=impact, now=now)
         receiver = EVERYBODY if owner.server else prepared.receivers.get(owner.member_id, EVERYBODY)
         item_key = f"alert:{row.id}:{trigger.id}:{cycle.poll}"
         telling = Telling(owner, item, receiver, item_key, cycle.stored_at, cycle.due_at)
@@ -241,7 +241,7 @@ class Acting:
             batch.ended.add(row.id)
 
     async def _write(self, conn: AsyncConnection, batch: _Batch) -> None:
-        rows = [asdict(t) for t in (*batch.changed.values(), *batch.made) if t.rule_id not in batch.ended]
+        rows = [t.row() for t in (*batch.changed.values(), *batch.made) if t.rule_id not in batch.ended]
         await self._evaluation.store_triggers(conn, rows, batch.deleted)
         told = await self._teller.tell_many(conn, list(batch.tellings.values()))
         # A row of a firing names its item until the notification is known.
@@ -286,9 +286,12 @@ def _before(trigger: Trigger, key: Any) -> float | None:
     return cast(float | None, key.before)
 
 
-def _item(row: Any, rule: Rule, trigger: Trigger, key: Any, seen: Seen, cycle: Cycle, earlier: int) -> AlertItem:
+def _fields(
+    row: Any, rule: Rule, trigger: Trigger, key: Any, seen: Seen, cycle: Cycle, earlier: int
+) -> dict[str, Any]:
+    """The fields of an item that the firing itself tells."""
     stepping = trigger.part == "=" and rule.kind in ("machine", "new_model")
-    fields = {
+    return {
         **about(key.subject),
         "rule_id": row.id,
         "server": row.server,
@@ -307,11 +310,10 @@ def _item(row: Any, rule: Rule, trigger: Trigger, key: Any, seen: Seen, cycle: C
         "catch_up": cycle.catch_up,
         "series_id": key.series_id,
     }
-    return AlertItem(**fields)
 
 
-def _impact(view: PortfolioView, item: AlertItem, key: Any) -> float | None:
+def _impact(view: PortfolioView, fields: dict[str, Any], key: Any) -> float | None:
     series = series_of(key.subject)
-    if series is None or item.metric is None or item.after is None:
+    if series is None:
         return None
-    return impact_of(view, Move(series, item.metric, item.before, item.after, item.price))
+    return impact_of(view, Move(series, fields["metric"], fields["before"], fields["after"], fields["price"]))

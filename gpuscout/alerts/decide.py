@@ -9,8 +9,8 @@ count of polls of a part that has not fired yet; ``follow`` moves an anchor in s
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from typing import Final, Literal
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, Final, Literal
 
 from gpuscout.alerts.bands import EPSILON, SLACK, band_of, beyond, rearm_level, tick_of
 from gpuscout.alerts.messages import Metric
@@ -53,6 +53,13 @@ class Trigger:
     fired_at: int | None = None
     fired_value: float | None = None
     wake_at: int | None = None
+
+    def row(self) -> dict[str, Any]:
+        """The columns."""
+        return {name: getattr(self, name) for name in _COLUMNS}
+
+
+_COLUMNS: Final = tuple(column.name for column in fields(Trigger))
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,10 +187,12 @@ def met(rule: Rule, trigger: Trigger, seen: Seen, family: Sequence[Trigger], *, 
         return Outcome(stored=_moved(rule, trigger, seen, family, fired=False))
     if trigger.pending_poll == seen.poll:
         return Outcome()  # this poll was counted before the work was interrupted
-    counted = replace(trigger, pending=min(trigger.pending + 1, rule.polls), pending_poll=seen.poll)
     if snoozed:
         return _held(replace(trigger, pending_poll=seen.poll), "snoozed")
-    if counted.pending < rule.polls:
+    polls, counted = rule.polls, trigger
+    if polls > 1:
+        counted = replace(trigger, pending=min(trigger.pending + 1, polls), pending_poll=seen.poll)
+    if polls > 1 and counted.pending < polls:
         outcome = _held(counted, "polls")
         if not any(o.role == "reset" and o.part == trigger.part and o.key_id == trigger.key_id for o in family):
             outcome.stored.append(_reset(rule, trigger, seen))

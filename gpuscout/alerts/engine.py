@@ -15,7 +15,6 @@ import structlog
 from gpuscout.alerts.act import Acting, Cycle, Mode
 from gpuscout.alerts.cycle_values import CycleValues
 from gpuscout.alerts.digest_times import next_digest
-from gpuscout.alerts.impact import Impacts
 from gpuscout.alerts.messages import AlertItem, DigestLine, ExpiredItem
 from gpuscout.alerts.readings import Readings
 from gpuscout.alerts.rules import DigestRule, Rule
@@ -47,14 +46,14 @@ class Engine:
         numbers: Figures,
         readings: Readings,
         teller: Teller,
-        impacts: Impacts,
+        acting: Acting,
         doubt: Callable[[], Awaitable[Doubt]],
         *,
         clock: Callable[[], datetime],
     ) -> None:
         self._evaluation = evaluation
         self._values = CycleValues(evaluation, numbers, readings)
-        self._acting = Acting(evaluation, teller, impacts, readings, clock=clock)
+        self._acting = acting
         self._teller = teller
         self._doubt = doubt
         self._clock = clock
@@ -122,7 +121,7 @@ class Engine:
         return told
 
     async def _receiver(self, member_id: int, server: bool) -> Receiver:
-        return Receiver() if server else (await self._teller.receivers([member_id]))[member_id]
+        return Receiver() if server else await self._teller.receiver(member_id)
 
     async def _expire(self, rule_id: int, now: datetime) -> int:
         row = (await self._evaluation.rules([rule_id])).get(rule_id)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Final, cast
 
 from gpuscout.alerts.bands import EPSILON
@@ -100,6 +101,7 @@ def series_key(metric: Metric, series: SeriesKey, days: int = 0) -> KeySpec:
     return KeySpec(metric, "|".join(texts), days, texts)
 
 
+@lru_cache(maxsize=8192)
 def series_of(subject: str) -> SeriesKey | None:
     """The series that a subject names; None when it names something else."""
     parts = subject.split("|")
@@ -111,6 +113,7 @@ def machine_subject(platform: str, machine_id: int) -> str:
     return f"{platform}/{machine_id}"
 
 
+@lru_cache(maxsize=8192)
 def machine_of(subject: str) -> tuple[str, int] | None:
     """Platform and id of a machine's subject; None for another one."""
     platform, slash, number = subject.partition("/")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
@@ -131,9 +132,15 @@ class ExpiredItem(BaseModel):
     fired: int = 0
 
 
-def event_data(item: AlertItem, notification_id: str | None) -> dict[str, object]:
-    """The data of an ``alert.triggered`` event."""
-    found = item.model_dump(mode="json", exclude={"type", "lines", "server", "series_id"}, exclude_none=True)
+_OWN = frozenset(("type", "lines", "server", "series_id"))
+
+
+def event_data(
+    item: AlertItem, notification_id: str | None, payload: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """The data of an ``alert.triggered`` event; *payload* is the item as JSON, where that is at hand."""
+    values = item.model_dump(mode="json") if payload is None else payload
+    found = {name: value for name, value in values.items() if value is not None and name not in _OWN}
     return {**found, "notification": notification_id}
 
 

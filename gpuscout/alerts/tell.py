@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any, Final
@@ -57,13 +57,13 @@ class Telling:
         return self.receiver.choice is None or self.receiver.choice.wants(KIND)
 
 
-def _item(telling: Telling, now: datetime) -> NewItem:
+def _item(telling: Telling, payload: Mapping[str, Any], now: datetime) -> NewItem:
     due, choice, item = telling.due_at, telling.receiver.choice, telling.item
     if choice is not None and not (item.severity == "critical" and choice.critical_passes):
         due = quiet_until(choice, telling.receiver.zone, now) or due
     return NewItem(
         target_of(telling.owner),
-        item.model_dump(mode="json"),
+        payload,
         telling.item_key,
         # What waits for the end of quiet hours is one message, what need not wait is another.
         group_key(telling.owner, due),
@@ -120,12 +120,21 @@ class Teller:
         name = (await self._members.get(member_id)).timezone
         return UTC if name is None else ZoneInfo(name)
 
-    async def receivers(self, members: Collection[int]) -> dict[int, Receiver]:
-        """How members want to hear."""
-        return {
-            member_id: Receiver(await self._choices.get(member_id), await self.zone(member_id))
-            for member_id in sorted(members)
-        }
+    async def receiver(self, member_id: int) -> Receiver:
+        """How a member wants to hear."""
+        return Receiver(await self._choices.get(member_id), await self.zone(member_id))
+
+    async def receivers(self, rows: Iterable[Any]) -> dict[int, Receiver]:
+        """How members want to hear: rows of :meth:`storage.alerts_eval.EvaluationStore.subjects`.
+
+        Most chose nothing, and are not asked for one by one.
+        """
+        found: dict[int, Receiver] = {}
+        for row in rows:
+            if not row.server and row.member_id not in found:
+                choice = await self._choices.get(row.member_id) if row.chose else Choice(row.member_id)
+                found[row.member_id] = Receiver(choice, UTC if row.timezone is None else ZoneInfo(row.timezone))
+        return found
 
     async def tell(self, conn: AsyncConnection, telling: Telling) -> str | None:
         """As :meth:`tell_many`, of one."""
@@ -138,12 +147,13 @@ class Teller:
             By item key: the notification's id; None when the member does not want alerts, or knows of this one.
         """
         now = self._clock()
-        wanted = [_item(telling, now) for telling in tellings if telling.wanted]
+        payloads = {telling.item_key: telling.item.model_dump(mode="json") for telling in tellings}
+        wanted = [_item(telling, payloads[telling.item_key], now) for telling in tellings if telling.wanted]
         found = await self._notifications.add_many(conn, KIND, wanted, at=now) if wanted else {}
         await self._events.emit_many(
             conn,
             [
-                _event(telling, found.get(telling.item_key))
+                _event(telling, payloads[telling.item_key], found.get(telling.item_key))
                 for telling in tellings
                 if not telling.item.test
             ],
@@ -240,9 +250,9 @@ def _value(readings: Mapping[Any, Reading], part: Part) -> float | None:
     return reading.value if reading is not None else None
 
 
-def _event(telling: Telling, notification_id: str | None) -> NewEvent:
+def _event(telling: Telling, payload: Mapping[str, Any], notification_id: str | None) -> NewEvent:
     """The event of a firing: a member's, or of a server's own rule the server's, which its data name."""
-    data = event_data(telling.item, notification_id)
+    data = event_data(telling.item, notification_id, payload)
     if telling.owner.server:
         data["guild_id"] = str(telling.owner.guild_id)
         return NewEvent("alert.triggered", None, telling.item_key, data)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from typing import Any, cast
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -117,7 +116,7 @@ class Watching:
             key_id = keys[part.key.identity]
             seen = seen_of(key_id, part.key, readings.get(part.key.identity))
             made = new_triggers(rule, rule_id, receiver, part.name, part.side, part.base, seen, key_id)
-            rows += [asdict(trigger) for trigger in made]
+            rows += [trigger.row() for trigger in made]
         if rows or stale:
             await self._evaluation.store_triggers(conn, rows, stale)
         return bool(rows or stale)
