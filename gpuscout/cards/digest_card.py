@@ -12,7 +12,7 @@ from discord import ui
 from config.i18n import Text
 from gpuscout.cards import digest_text as says
 from gpuscout.cards import price_text as words
-from gpuscout.cards.kit import ACCENT, Card, Rows, code_block, code_safe, fit, link, pad, plain, relative
+from gpuscout.cards.kit import ACCENT, Card, Rows, fit, link, plain, relative
 from gpuscout.cards.price_card import ChartFile
 from gpuscout.cards.state import PriceAction, PriceState, pack
 from gpuscout.digests.models import DigestContent, MoverLine
@@ -21,9 +21,7 @@ PREFIX: Final = "dig1|"
 OPEN, PANEL, STOP = "open", "panel", "stop"
 """What the buttons do: show the clicker's own digest, his settings of it, end it."""
 _BUTTONS: Final = 3
-_NAME: Final = 14
-_LONG_NAME: Final = 18
-_SECTION: Final = 900
+_SECTION: Final = 640
 
 
 def digest_card(content: DigestContent, chart: ChartFile | None, t: Text, *, preview: bool = False) -> Card:
@@ -80,15 +78,18 @@ def _sections(content: DigestContent, t: Text) -> list[str]:
             says.portfolio_change(part, relative, t),
             f"-# {says.portfolio_size(part, t)}",
         ]
-        lines += [f"- {says.holding_line(line, _name60, t)}" for line in part.lines]
+        lines += [f"- {says.holding_line(line, _short, t)}" for line in part.lines]
         found.append("\n".join(lines))
     if not content.follows and not content.alerts_total:
         return [*found, says.empty(t)]
     home = _home([*content.movers, *content.busiest])
-    table = _table(content.movers, home, t) if content.movers else says.no_movers(content, t)
-    found.append(f"**{says.movers_heading(content, t)}**\n{table}")
+    # Line by line: unlike a table, that fits every width.
+    use = content.audience == "member"
+    moved = [says.mover_line(line, home, _short, t, use=use) for line in content.movers]
+    found.append("\n".join([f"**{says.movers_heading(content, t)}**", *(moved or [says.no_movers(content, t)])]))
     if content.busiest:
-        found.append(f"**{t('Rented most')}**\n{_table(content.busiest, home, t)}")
+        busy = [says.busy_line(line, home, _short, t) for line in content.busiest]
+        found.append("\n".join([f"**{t('Rented most')}**", *busy]))
     if content.alerts_total:
         lines = [f"**{says.alerts_heading(content, t)}**"]
         lines += [f"- {says.alert_line(line, relative, t)}" for line in content.alerts]
@@ -98,22 +99,8 @@ def _sections(content: DigestContent, t: Text) -> list[str]:
     return found
 
 
-def _name60(text: str) -> str:
-    return plain(text, 60)
-
-
-def _table(lines: Sequence[MoverLine], home: str | None, t: Text) -> str:
-    """Up to 35 characters wide; a platform's name only where it is not *home*, the one that most models are on."""
-    digits = words.decimals(line.price for line in lines)
-    cells = [["", "$/h", "±", t("used")]]
-    for line in lines:
-        name = code_safe(line.name, _NAME)
-        if line.platform != home:
-            name = f"{name} {code_safe(line.platform_name, 12)}"[:_LONG_NAME]
-        _, change, used = says.mover_cells(line, t)
-        price = words.NOTHING if line.price is None else t.number(line.price, digits=digits)
-        cells.append([name, ("~" if line.weak else "") + price, _narrow(change), _narrow(used)])
-    return code_block(pad(cells, gap=1))
+def _short(text: str) -> str:
+    return plain(text, 48)
 
 
 def _home(lines: Sequence[MoverLine]) -> str | None:
@@ -129,11 +116,6 @@ def _places(content: DigestContent, t: Text) -> str | None:
         return None
     name = next(line.platform_name for line in lines if line.platform == home)
     return t("{platform} where no place is named", platform=plain(name, 40))
-
-
-def _narrow(percent: str) -> str:
-    """A percentage without the space that some languages put before the sign: a phone shows 32 characters."""
-    return percent.replace("\u00a0", "")
 
 
 def _prices(lines: Sequence[MoverLine]) -> Rows | None:

@@ -122,14 +122,14 @@ def more_alerts(content: DigestContent, t: Text) -> str | None:
 
 
 def movers_heading(content: DigestContent, t: Text) -> str:
-    """What the table of movers shows."""
+    """What the lines of movers show."""
     if content.audience == "server":
         return t("Moved most in 7 d") if weekly(content) else t("Moved most in 24 h")
     return t("Your GPUs in the market, over 7 d") if weekly(content) else t("Your GPUs in the market, over 24 h")
 
 
 def no_movers(content: DigestContent, t: Text) -> str:
-    """Why there is no table of movers."""
+    """Why there are no lines of movers."""
     if content.as_of is None:
         return t("The market's data are too old to show; prices come with the next digest.")
     if content.audience == "server":
@@ -137,12 +137,28 @@ def no_movers(content: DigestContent, t: Text) -> str:
     return t("None of your GPUs is listed right now.")
 
 
-def mover_cells(line: MoverLine, t: Text) -> tuple[str, str, str]:
-    """Price, change and rented share of a model."""
-    price = words.NOTHING if line.price is None else t.money(line.price)
-    ratio = words.NOTHING if line.ratio is None else t.percent(round(line.ratio, 3), digits=1, signed=True)
-    use = words.NOTHING if line.utilization is None else t.percent(line.utilization)
-    return ("~" if line.weak else "") + price, ratio, use
+def mover_line(line: MoverLine, home: str | None, show: Show, t: Text, *, use: bool) -> str:
+    """One model: change, name, price, and where wanted the rented share; its platform only where that is not *home*."""
+    ratio = None if line.ratio is None else round(line.ratio, 3)
+    change = words.NOTHING if ratio is None else words.signed(ratio, t.percent(ratio, digits=1, signed=True))
+    said = f"{change} {_named(line, home, show, t)}"
+    return f"{said} · {_rented(line, t)}" if use and line.utilization is not None else said
+
+
+def busy_line(line: MoverLine, home: str | None, show: Show, t: Text) -> str:
+    """One model by how much of it is rented."""
+    return f"{_rented(line, t)} {_named(line, home, show, t)}"
+
+
+def _named(line: MoverLine, home: str | None, show: Show, t: Text) -> str:
+    place = "" if line.platform == home else f" ({show(line.platform_name)})"
+    price = words.NOTHING if line.price is None else t.money(line.price, per="h")
+    return f"**{show(line.name)}**{place} {price}" + (" ⚠️" if line.weak else "")
+
+
+def _rented(line: MoverLine, t: Text) -> str:
+    share = words.NOTHING if line.utilization is None else t.percent(line.utilization)
+    return t("{share} rented", share=share)
 
 
 def empty(t: Text) -> str:
@@ -161,5 +177,5 @@ def small_print(content: DigestContent, t: Text) -> list[str]:
     if content.movers or content.busiest:
         said.append(t("Prices: median of all listed GPUs, USD per GPU-hour, as renters pay."))
         if any(line.weak for line in (*content.movers, *content.busiest)):
-            said.append(t("~ thin sample"))
+            said.append("⚠️ " + t("thin sample"))
     return said

@@ -166,7 +166,7 @@ async def test_a_preview_of_everything(scene: Scene, world: World) -> None:
     assert "8 × \\*Rig\\* @\u200bhere (RTX 4090) · " in text
     assert "priced above the market's range" in text
     assert "**Your GPUs in the market, over 24 h**" in text
-    assert "RTX 5090 0.400" in text
+    assert "▲ +2.0% **RTX 5090** $0.40/h · 67% rented" in text
     assert "**1 alert fired**" in text
     assert "RTX 4090 · Vast.ai: price below $0.34/h → $0.335/h · <t:" in text
     assert "Net: after the platform's fee and electricity" in text
