@@ -25,7 +25,7 @@ from gpuscout.market.models import MarketUnavailable, Quote, UnknownSeries
 
 Interaction = discord.Interaction[Any]
 _LONGEST: Final = 100
-_RATIOS: Final = (-0.20, -0.10, -0.05, 0.05, 0.10, 0.20)
+_RATIOS: Final = (-0.05, 0.05, -0.10, 0.10, -0.20, 0.20)
 
 SEVERITIES: Final = [
     app_commands.Choice(name=locale_str(name), value=value)

@@ -143,6 +143,8 @@ def _delivery(entry: LedgerEntry, t: Text) -> list[str]:
             }.get(str(entry.state), t("state unknown"))
         )
     failed = [attempt for attempt in entry.attempts if attempt.outcome != "sent"]
+    if entry.state == "sending" and failed and failed[-1].outcome == "unknown":
+        failed.pop()  # the try that goes on at this moment
     lines += [_attempt(attempt, t) for attempt in failed[:3]]
     if len(failed) > 3:
         lines.append(t("and {count} more tries", count=t.number(len(failed) - 3)))

@@ -322,7 +322,7 @@ async def test_completion(scene: Scene, world: World) -> None:
     mine = await scene.alice.autocomplete(scene.channel, "alert add", "when", "machine")
     assert {choice["value"] for choice in mine} >= {"machine-rented", "machine-gone"}
     levels = await scene.alice.autocomplete(scene.channel, "alert add", "level", "", when="price-below", gpu="rtx-4090")
-    assert levels[-1] == {"name": "$0.32 (-4%, now $0.335)", "value": "0.32"}
+    assert levels[0] == {"name": "$0.32 (-4%, now $0.335)", "value": "0.32"}
     typed = await scene.alice.autocomplete(scene.channel, "alert add", "level", "0.123", when="price-below")
     assert [choice["value"] for choice in typed] == ["0.123"]
     windows = await scene.alice.autocomplete(scene.channel, "alert add", "window", "", when="change")
