@@ -17,7 +17,7 @@ def reason_text(reason: OffReason | None, t: Text) -> str:
 
 def outcome_text(attempt: Attempt, t: Text) -> str:
     """What came of a try, in a few words: ``200 in 34 ms``."""
-    took = t("{ms} ms", ms=t.number(attempt.milliseconds))
+    took = f"{t.number(attempt.milliseconds)} ms"
     if attempt.status is not None and attempt.error is None:
         return t("{status} in {time}", status=attempt.status, time=took)
     said = {

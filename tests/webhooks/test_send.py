@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import json
+import ssl
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
@@ -166,3 +173,56 @@ async def test_the_environments_proxy_is_not_asked(sender: WebhookSender, monkey
         assert answer.good
         assert not proxy.received
         assert len(receiver.received) == 1
+
+
+def self_signed() -> tuple[bytes, bytes]:
+    """Certificate and key, PEM, for 127.0.0.1."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
+    now = datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    return made.public_bytes(serialization.Encoding.PEM), private
+
+
+async def test_a_certificate_that_nobody_vouches_for_is_refused_and_a_trusted_one_taken(tmp_path: Path) -> None:
+    certificate, key = self_signed()
+    (tmp_path / "cert.pem").write_bytes(certificate)
+    (tmp_path / "key.pem").write_bytes(key)
+    here = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    here.load_cert_chain(tmp_path / "cert.pem", tmp_path / "key.pem")
+    came: list[bytes] = []
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        came.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.write(b"HTTP/1.1 204 No Content\r\n\r\n")
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0, ssl=here)
+    url = URL(f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}/hook")
+    trusting = ssl.create_default_context(cadata=certificate.decode())
+    strict, trustful = WebhookSender(WITH_LOOPBACK), WebhookSender(WITH_LOOPBACK, ssl_context=trusting)
+    try:
+        refused = await strict.post(url, b"{}", {})
+        assert (refused.status, refused.error) == (None, "tls")
+        assert came == []
+        assert (await trustful.post(url, b"{}", {})).good
+        assert len(came) == 1
+    finally:
+        await strict.aclose()
+        await trustful.aclose()
+        server.close()
+        await server.wait_closed()
