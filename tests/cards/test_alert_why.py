@@ -78,8 +78,8 @@ REASONS: tuple[HeldReason, ...] = (
 @pytest.mark.parametrize("reason", REASONS)
 def test_every_reason_is_a_sentence(reason: HeldReason) -> None:
     entry = LedgerEntry(SEEN, SEEN, "held", reason, 1, "price", None, 0.29, 0.3)
-    english = shown(entry).split("held back")[1].split("-# ")[1]
-    german = shown(entry, "de").split("zurückgehalten")[1].split("-# ")[1]
+    english = shown(entry).split("held back", 1)[1].split("-# ")[1]
+    german = shown(entry, "de").split("zurückgehalten", 1)[1].split("-# ")[1]
     assert english.strip().endswith(".")
     assert english != german
 
