@@ -22,16 +22,22 @@ import typer
 from bot.app import App, build
 from config.logging import configure_logging
 from config.settings import ALL_ROLES, Settings
+from gpuscout.resilience.public_connect import WITH_LOOPBACK
+from sandbox.director import Director
 from sandbox.discord.server import SandboxDiscord
 from sandbox.farm import FarmServer, Market, SimClock
 from sandbox.seed import seed_history
 from sandbox.vast import VastStandIn
+from sandbox.webhooks import WebhookReceiver
 
 SOURCE = "simulator"
 INGEST_SECONDS = 20
 TOKEN = "sandbox-token"  # noqa: S105 - opens nothing but the sandbox
 SUGGESTIONS = [
     "/price gpu:RTX 4090",
+    "/portfolio add gpu:RTX 4090 quantity:8 price:0.35 platform:Vast.ai",
+    "/portfolio show",
+    "/alert list",
     "/market",
     "/compare gpus:RTX 4090, RTX 5090, RTX 3090",
     "/price gpu:H100 SXM range:30d",
@@ -234,8 +240,10 @@ async def serve_demo(
         stack.push_async_callback(discord.stop)
         say("the little Discord is open")
         vast = await stack.enter_async_context(VastStandIn(market, farm.publisher.clock, moves=farm.publisher.moved))
+        receiver = await stack.enter_async_context(WebhookReceiver())
         settings = demo_settings(folder, farm.url, discord, web_port, vast.url)
         app = await stack.enter_async_context(build(settings, ALL_ROLES, version))
+        app.webhook_rules = WITH_LOOPBACK  # the receiver above; nothing else makes the product send to this machine
         if not await until(stop, seed_if_empty(app, market, say)):
             typer.echo("Stopped before the history was written; the next demo begins it anew.")
             await app.parts.aclose()
@@ -249,16 +257,22 @@ async def serve_demo(
                 return
             say("the bot is there")
             typer.echo(f"\n  Open  {discord.page_url}\n\n  {SIMULATED}\n")
-            typer.echo(f"  (the web view and the API are on http://127.0.0.1:{app.web_port})\n")
+            typer.echo(f"  Web view and API:  http://127.0.0.1:{app.web_port}")
+            typer.echo(f"  Webhook receiver:  {receiver.base}  (give {receiver.url} to /webhook add)\n")
             if open_browser:
                 webbrowser.open(discord.page_url)
 
+        director = Director(app.parts.db, farm, app.parts.gpus, market.models)
         announcing: list[asyncio.Task[None]] = []
+
+        def on_ready(_app: App) -> None:
+            announcing.append(asyncio.create_task(announce(), name="demo-announce"))
+            director.start()
+
         try:
-            code = await app.run(
-                stop, lambda _app: announcing.append(asyncio.create_task(announce(), name="demo-announce"))
-            )
+            code = await app.run(stop, on_ready)
         finally:
+            await director.stop()
             for task in announcing:
                 task.cancel()
             await asyncio.gather(*announcing, return_exceptions=True)

@@ -371,9 +371,19 @@ async def web(url: str) -> AsyncIterator[Web]:
 
 @asynccontextmanager
 async def running_app(
-    world: World, folder: Path, clock: OffsetClock, *, interval: int = 900, **more: Any
+    world: World,
+    folder: Path,
+    clock: OffsetClock,
+    *,
+    interval: int = 900,
+    prepare: Callable[[App], None] = lambda _app: None,
+    **more: Any,
 ) -> AsyncIterator[App]:
-    """The whole product in this process by *clock*: retries, circuit breaker and queue do not wait for real time."""
+    """The whole product in this process by *clock*: retries, circuit breaker and queue do not wait for real time.
+
+    Args:
+        prepare: what is done with it before it runs.
+    """
     settings = Settings(
         _env_file=None,
         database_url=f"sqlite+aiosqlite:///{folder / 'gpuscout.db'}",
@@ -407,6 +417,7 @@ async def running_app(
         patch.setattr("bot.parts.ResilientClient", client)
         patch.setattr("bot.parts.RequestQueue", queue)
         async with build(settings, ALL_ROLES, "0-e2e", clock) as app:
+            prepare(app)
             started = asyncio.Event()
             running = asyncio.create_task(app.run(stop, lambda _app: started.set()))
             try:
