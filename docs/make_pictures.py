@@ -20,6 +20,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import simcord
+from alert_shots import ALERT_SHOTS
 from playwright.async_api import async_playwright
 
 from bot.client import ScoutBot
@@ -296,6 +297,7 @@ SHOTS: dict[str, Shot] = {
     "status": status,
     "about": about,
     "digest": digest,
+    **ALERT_SHOTS,
 }
 
 
