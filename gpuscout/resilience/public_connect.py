@@ -168,6 +168,8 @@ class PublicConnector(aiohttp.TCPConnector):
     Args:
         rules: what may be connected to.
         resolver: what really resolves; the system's by default.
+        keepalive: seconds for which an idle connection is kept: below the 5 s after which many servers close theirs, so
+            that none is used in the instant in which it ends.
     """
 
     def __init__(
@@ -177,7 +179,7 @@ class PublicConnector(aiohttp.TCPConnector):
         resolver: AbstractResolver | None = None,
         limit: int = 64,
         limit_per_host: int = 4,
-        keepalive: float = 15.0,
+        keepalive: float = 4.0,
         **options: Any,
     ) -> None:
         self._guarded = PublicResolver(rules, resolver)
