@@ -357,6 +357,17 @@ async def test_undo_ends_after_a_day(scene: Scene, world: World) -> None:
     assert "It is too late to undo that" in texts(late.response)
 
 
+async def test_undo_keeps_to_the_plans_limit(scene: Scene, world: World) -> None:
+    await add(scene)
+    shown = await scene.alice.slash(scene.channel, "portfolio remove", holding=only(world)["id"])
+    await scene.alice.click(shown.response, label="Remove")
+    for _ in range(10):
+        await add(scene)
+    full = await scene.alice.click(shown.response, label="Undo")
+    said = "Your plan allows 10 holdings, and this would make 11; Individual allows that many."
+    assert said in texts(full.followups[-1] if full.followups else full.response)
+
+
 async def test_controls_act_on_the_clickers_own_holdings(scene: Scene, world: World) -> None:
     """A forged or copied control: the id is another member's."""
     shown = await add(scene)

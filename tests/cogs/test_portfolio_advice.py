@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from gpuscout.portfolio.advice_models import HoldingAdvice, MoveAdvice
 from storage.machines import MachineAsk
 from tests.cogs.conftest import Scene, buttons, selects, texts
 from tests.fake_portfolio import MACHINE, falling_asks, machine_row
-from tests.fakes import World, quote, side
+from tests.fakes import NOW, World, quote, side
 
 pytestmark = pytest.mark.simcord(shard_count=1, check_errors=False)
 
@@ -125,12 +127,29 @@ async def test_hours_in_which_a_rented_hour_loses(scene: Scene, world: World) ->
     assert "a GPU; 20 hours a week." in text
 
 
-async def test_a_better_place_is_named_with_both_figures(scene: Scene, world: World) -> None:
+async def test_no_place_is_named_whose_fee_is_not_known(scene: Scene, world: World) -> None:
     world.market.stored.append(
         quote("rtx-4090", side(80, 0.8), side(20, 0.8), side(100, 0.8), platform="tensordock", source="tensordock")
     )
     await add(scene)
     assert "➡️" not in await advice(scene)  # what TensorDock keeps is not known
+
+
+async def test_a_better_place_is_named_with_both_figures(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    await add(scene)
+    portfolios = scene.env.bot.services.portfolios
+    (known,) = await portfolios.advice(scene.alice.id)
+    move = MoveAdvice("tensordock", 0.5, 0.7, net_month=900.0, here_month=600.0, gpus=120, as_of=NOW)
+
+    async def found(_member: int) -> list[HoldingAdvice]:
+        return [replace(known, move=move)]
+
+    monkeypatch.setattr(portfolios, "advice", found)
+    shown = await scene.alice.slash(scene.channel, "portfolio advice")
+    said = "➡️ **TensorDock** would bring +$300.00 a month more: $900.00 against $600.00 at the medians ("
+    assert said in texts(shown.response)
+    await scene.alice.select(shown.response, [known.holding.id])
+    assert said in texts(shown.response)
 
 
 async def test_pages_of_five(scene: Scene) -> None:
