@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,10 @@ from gpuscout.market.trends import MARKET_WORK
 from gpuscout.resilience.public_connect import WITH_LOOPBACK
 from sandbox.discord.actor import Actor, components
 from sandbox.discord.control_client import Control
+from sandbox.sendgrid import SandboxSendGrid
 from sandbox.webhooks import WebhookReceiver
 from storage.tables_webhooks import webhook_delivery
-from tests.e2e.harness import OffsetClock, Product, World, cycle, options, running_app, until, words
+from tests.e2e.harness import OffsetClock, Product, Web, World, cycle, options, running_app, until, web, words
 from tests.market.helpers import model_v1, model_v2
 
 Json = dict[str, Any]
@@ -107,6 +109,70 @@ async def test_closed_dms_end_in_a_mention_where_the_alert_was_made(tmp_path: Pa
             told = await ada.wait_for_message(is_alert, channel_id=world.channel, within=60)
             assert told["content"].startswith(f"<@{ada.user_id}>")
             assert [user["id"] for user in told["mentions"]] == [ada.user_id]
+
+
+async def test_without_any_way_in_discord_the_alert_comes_by_mail(tmp_path: Path) -> None:
+    clock = OffsetClock()
+    async with SandboxSendGrid("sendgrid-key") as sendgrid:
+        mail = {"sendgrid_api_key": "sendgrid-key", "sendgrid_api_url": sendgrid.url, "mail_from": "scout@example.com"}
+        async with (
+            World(clock, documents=documents(0.40), restamp=True) as world,
+            running_app(world, tmp_path, clock, **mail) as app,
+        ):
+            await cycle(app)
+            await world.bot_answers()
+            async with (
+                world.actor("ada") as ada,
+                Control(world.discord.page_url) as control,
+                web(f"http://127.0.0.1:{app.web_port}") as site,
+            ):
+                await confirm_address(app, sendgrid, site, int(ada.user_id))
+                await make_alert(ada, world.channel)
+                await control.faults(
+                    close_dms=[ada.user_id],
+                    status={
+                        "route": f"/channels/{world.channel}/messages",
+                        "times": 50,
+                        "code": 403,
+                        "error_code": 50013,
+                    },
+                )
+                clock.forward(minutes=15)
+                world.farm.set_documents(documents(0.30), restamp=True)
+                await poll(app)
+
+                def alert() -> Any:
+                    return next((one for one in sendgrid.mails if "fell below" in one.subject), None)
+
+                sent = await until(alert, "the alert comes by mail")
+                assert sent.to == "ada@example.com" and "0.30" in str(sent.body["content"])
+                assert not [message for message in await ada.messages(world.channel) if is_alert(message)]
+                why = await ada.run(
+                    world.channel,
+                    "alert",
+                    {"alert": await first_alert(ada, world.channel)},
+                    subcommand="why",
+                    within=60,
+                )
+                assert "e-mail" in words(why).lower()
+
+
+async def confirm_address(app: App, sendgrid: SandboxSendGrid, site: Web, member: int) -> None:
+    """As a member does it: ask for the link, find it in the mail, open the page, press its button."""
+    assert app.bot is not None
+    await app.bot.services.mail.ask(member, "ada@example.com", "en")
+    assert app.worker is not None
+    app.worker.wake()
+    await until(lambda: sendgrid.mails, "the mail with the link")
+    found = re.search(r"/mail/confirm\?t=([\w.~%-]+)", str(sendgrid.mails[0].body["content"]))
+    assert found, sendgrid.mails[0].body
+    async with site.session.post(f"{site.url}/mail/confirm", data={"t": found.group(1)}) as answer:
+        assert answer.status == 200
+
+
+async def first_alert(ada: Actor, channel: int) -> str:
+    choices = await ada.autocomplete(channel, "alert", "alert", subcommand="why")
+    return str(choices[0]["value"])
 
 
 async def test_a_webhook_that_is_down_is_tried_again_given_up_and_replayed(tmp_path: Path) -> None:
