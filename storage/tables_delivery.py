@@ -46,6 +46,7 @@ notification = Table(
     Column("may_repeat", Boolean, nullable=False, server_default=text("false")),
     Index("ix_notification_member_id_created_at", "member_id", "created_at"),
     Index("ix_notification_state_due_at", "state", "due_at"),
+    Index("ix_notification_sent_at", "sent_at"),  # what was measured of the last days
     # One open notification a group, whoever adds to it at the same instant.
     Index(
         "uq_notification_open",

@@ -65,6 +65,7 @@ def upgrade() -> None:
     )
     op.create_index("ix_notification_member_id_created_at", "notification", ["member_id", "created_at"])
     op.create_index("ix_notification_state_due_at", "notification", ["state", "due_at"])
+    op.create_index("ix_notification_sent_at", "notification", ["sent_at"])
     op.create_index(
         "uq_notification_open",
         "notification",
