@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +21,30 @@ from config.settings import Settings
 from gpuscout.market.trends import MARKET_WORK
 from gpuscout.resilience.public_connect import WITH_LOOPBACK
 from gpuscout.resilience.ratelimit import RequestQueue
-from tests.e2e.driver import StepClock
+from tests.e2e.driver import time_of
 
 SECRET_KEY = "sixteen bytes and more for tests alone"
+
+
+class AlertClock:
+    """Stands still a minute after the document's time; in the document that a new life begins with, later by a lease.
+
+    Never later than that: old data hold alerts back.
+    """
+
+    def __init__(self, life: int = 0) -> None:
+        self._reborn = life > 0
+        self._first: int | None = None
+        self._number = 0
+
+    def show(self, number: int) -> None:
+        """Go to a document's time."""
+        self._first = number if self._first is None else self._first
+        self._number = number
+
+    def __call__(self) -> datetime:
+        late = 180 if self._reborn and self._number == self._first else 60
+        return time_of(self._number) + timedelta(seconds=late)
 
 
 def settings_of(config: dict[str, Any]) -> Settings:
@@ -43,9 +65,9 @@ def settings_of(config: dict[str, Any]) -> Settings:
     )
 
 
-async def work(app: App, clock: StepClock, number: int) -> None:
+async def work(app: App, clock: AlertClock, number: int) -> None:
     """One document and everything that it causes."""
-    clock.number = number
+    clock.show(number)
     async with app.parts.db.write() as conn:
         await app.parts.jobs.enqueue(conn, INGEST_JOB, {}, concurrency_key=MARKET_WORK, max_attempts=5)
     assert app.worker is not None
@@ -63,7 +85,7 @@ async def main(config: dict[str, Any], life: int) -> None:
 
     bot.parts.RequestQueue = queue  # type: ignore[assignment,misc]
     configure_logging("WARNING", "json")
-    clock = StepClock(life)
+    clock = AlertClock(life)
     lines = asyncio.StreamReader()
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lines), sys.stdin)
     stop, up = asyncio.Event(), asyncio.Event()

@@ -29,8 +29,8 @@ from storage.members import MemberStore
 from storage.tables_alerts import alert_ledger
 from storage.tables_delivery import notification
 from storage.tables_webhooks import webhook_delivery
-from tests.e2e.alert_driver import settings_of
-from tests.e2e.driver import StepClock, time_of
+from tests.e2e.alert_driver import AlertClock, settings_of
+from tests.e2e.driver import time_of
 from tests.e2e.harness import ROOT, TOKEN, World, market
 from tests.e2e.test_kill import Life
 from tests.fakes import CURRENCIES
@@ -94,7 +94,7 @@ async def run(url: str, folder: Path, count: int, kills: int, seed: int) -> None
     """Feed *count* documents, kill the process *kills* times, and look at what the receivers got."""
     rng = random.Random(seed)
     doomed = set(rng.sample(range(1, count), kills))
-    clock = StepClock(0)
+    clock = AlertClock()
     async with (
         World() as world,
         FarmServer(market(), SimClock.real_time(), documents=documents(0)) as farm,
