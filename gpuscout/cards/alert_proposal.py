@@ -218,7 +218,10 @@ def clock(minutes: int) -> str:
 def judged_lines(facts: ProposalFacts, t: Text) -> list[str]:
     """What the rule would have done."""
     if not facts.judged:
-        return [f"**{t('Last 90 days')}** {not_judged_text(NotJudged('kind'), t)}"]
+        said = not_judged_text(NotJudged("kind"), t)
+        if facts.preview.rule.kind == "spread":
+            said = t("Not judged: a back-test looks at one market at a time, not at a gap between two.")
+        return [f"**{t('Last 90 days')}** {said}"]
     if len(facts.judged) == 1:
         return [f"**{t('Last 90 days')}** {line}" if n == 0 else line for n, line in enumerate(_one(facts, t))]
     lines = [f"**{t('Last 90 days')}**"]

@@ -242,6 +242,13 @@ async def test_it_does_not_judge_what_its_data_cannot_show(scene: Scene, world: 
     assert "Not judged: what is stored is a median an hour, which cannot show a change within one hour." in text
 
 
+async def test_a_gap_between_platforms_is_not_judged(scene: Scene, world: World) -> None:
+    world.alerts.current = [Current("spread_percent", 12.0, False, (20.0,), "rtx-4090", at=SEEN)]
+    text = texts((await propose(scene, when="spread", level="20%")).response)
+    assert "RTX 4090: platforms 20% apart" in text
+    assert "a back-test looks at one market at a time" in text
+
+
 async def test_without_history_it_can_be_made_all_the_same(scene: Scene, world: World) -> None:
     world.market.history_error = RuntimeError("gone")
     result = await propose(scene)
