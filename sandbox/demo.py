@@ -27,12 +27,14 @@ from sandbox.director import Director
 from sandbox.discord.server import SandboxDiscord
 from sandbox.farm import FarmServer, Market, SimClock
 from sandbox.seed import seed_history
+from sandbox.sendgrid import SandboxSendGrid
 from sandbox.vast import VastStandIn
 from sandbox.webhooks import WebhookReceiver
 
 SOURCE = "simulator"
 INGEST_SECONDS = 20
 TOKEN = "sandbox-token"  # noqa: S105 - opens nothing but the sandbox
+MAIL_KEY = "SG.sandbox"
 SUGGESTIONS = [
     "/price gpu:RTX 4090",
     "/portfolio add gpu:RTX 4090 quantity:8 price:0.35 platform:Vast.ai",
@@ -104,11 +106,16 @@ def free_port(host: str, wanted: int) -> tuple[int, bool]:
 
 
 def demo_settings(
-    folder: Path, farm_url: str, discord: SandboxDiscord, web_port: int, vast_url: str | None = None
+    folder: Path,
+    farm_url: str,
+    discord: SandboxDiscord,
+    web_port: int,
+    vast_url: str | None = None,
+    mail: SandboxSendGrid | None = None,
 ) -> Settings:
     """The product's settings for the demo; the environment and ``.env`` are left out of it.
 
-    Without *vast_url* there is no second source.
+    Without *vast_url* there is no second source, without *mail* no e-mail.
     """
     return Settings(
         _env_file=None,
@@ -128,6 +135,12 @@ def demo_settings(
         vast_api_url=vast_url or farm_url,
         vast_api_key=None,
         vast_source=f"{SOURCE}-vast",
+        sendgrid_api_key=MAIL_KEY if mail is not None else None,
+        sendgrid_api_url=mail.url if mail is not None else "https://api.sendgrid.com",
+        sendgrid_webhook_public_key=mail.public_key if mail is not None else None,
+        sendgrid_groups={"onboarding": 11, "reports": 12, "alerts": 13},
+        sendgrid_templates={},
+        mail_from="GPUScout <alerts@gpuscout.example>" if mail is not None else None,
         ingest_interval_seconds=INGEST_SECONDS,
         trend_interval_seconds=3600,
         web_port=web_port,
@@ -241,7 +254,9 @@ async def serve_demo(
         say("the little Discord is open")
         vast = await stack.enter_async_context(VastStandIn(market, farm.publisher.clock, moves=farm.publisher.moved))
         receiver = await stack.enter_async_context(WebhookReceiver())
-        settings = demo_settings(folder, farm.url, discord, web_port, vast.url)
+        mail = await stack.enter_async_context(SandboxSendGrid(MAIL_KEY, badge="SIMULATED"))
+        mail.events.url = f"http://127.0.0.1:{web_port}/webhooks/sendgrid"
+        settings = demo_settings(folder, farm.url, discord, web_port, vast.url, mail)
         app = await stack.enter_async_context(build(settings, ALL_ROLES, version))
         app.webhook_rules = WITH_LOOPBACK  # the receiver above; nothing else makes the product send to this machine
         if not await until(stop, seed_if_empty(app, market, say)):
@@ -258,6 +273,7 @@ async def serve_demo(
             say("the bot is there")
             typer.echo(f"\n  Open  {discord.page_url}\n\n  {SIMULATED}\n")
             typer.echo(f"  Web view and API:  http://127.0.0.1:{app.web_port}")
+            typer.echo(f"  Inbox of e-mails:  {mail.page_url}")
             typer.echo(f"  Webhook receiver:  {receiver.base}  (give {receiver.url} to /webhook add)\n")
             if open_browser:
                 webbrowser.open(discord.page_url)
