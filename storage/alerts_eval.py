@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy import (
+    CompoundSelect,
     Row,
     Select,
     and_,
@@ -82,6 +83,8 @@ class EvaluationStore:
 
     def __init__(self, db: Database) -> None:
         self.db = db
+        self._hits: CompoundSelect[Any] | None = None
+        self._held_hits: CompoundSelect[Any] | None = None
 
     async def rows(self, query: Select[Any]) -> Sequence[Row[Any]]:
         """The answer to a query of its own."""
@@ -165,17 +168,23 @@ class EvaluationStore:
 
     async def hits(self, poll: int) -> list[Hit]:
         """Every trigger that the poll's judged values meet: one indexed range join."""
-        return await self._join(key.c.poll == poll, key.c.value)
+        if self._hits is None:
+            self._hits = self._join(key.c.poll == bindparam("poll"), key.c.value)
+        return await self._found(self._hits, poll)
 
     async def held_hits(self, poll: int) -> list[Hit]:
         """Every trigger of role ``fire`` that the poll's held values would meet."""
-        return await self._join(key.c.held_poll == poll, key.c.held_value, trigger.c.role == "fire")
+        if self._held_hits is None:
+            which = key.c.held_poll == bindparam("poll")
+            self._held_hits = self._join(which, key.c.held_value, trigger.c.role == "fire")
+        return await self._found(self._held_hits, poll)
 
-    async def _join(self, which: Any, value: Any, *also: Any) -> list[Hit]:
-        sides = [self._side(direction, which, value, also) for direction in (1, -1)]
+    async def _found(self, query: CompoundSelect[Any], poll: int) -> list[Hit]:
         async with self.db.read() as conn:
-            found = (await conn.execute(union_all(*sides))).all()
-        return [Hit._make(row) for row in found]
+            return list(map(Hit._make, (await conn.execute(query, {"poll": poll})).all()))
+
+    def _join(self, which: Any, value: Any, *also: Any) -> CompoundSelect[Any]:
+        return union_all(*(self._side(direction, which, value, also) for direction in (1, -1)))
 
     def _side(self, direction: int, which: Any, value: Any, also: Sequence[Any]) -> Select[Any]:
         columns = (trigger.c.receiver, trigger.c.rule_id, trigger.c.id)

@@ -3,28 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from sqlalchemy.exc import IntegrityError
 
 from gpuscout.alerts.absurd import check_current, check_plain
-from gpuscout.alerts.bands import beyond
 from gpuscout.alerts.digest_times import next_digest
-from gpuscout.alerts.expand import KeySpec, Part, helpers, machine_of, parts_of, series_of
+from gpuscout.alerts.expand import KeySpec, Part, helpers, parts_of
 from gpuscout.alerts.member_things import NOTHING, MemberThings
 from gpuscout.alerts.ports import (
     Absurd,
     Attempt,
-    Current,
     Duplicate,
-    HeldReason,
-    LedgerEntry,
-    Outcome,
     Preview,
     RuleView,
-    Watched,
     Why,
 )
 from gpuscout.alerts.readings import Readings
@@ -40,6 +33,7 @@ from gpuscout.alerts.rules import (
     scope_of,
 )
 from gpuscout.alerts.rules_rows import owner_of, view_of
+from gpuscout.alerts.shown import currents_of, entry_of, hold_of, watched_of
 from gpuscout.alerts.tell import Teller
 from gpuscout.alerts.values import Reading
 from gpuscout.alerts.watching import Watching, receiver_of
@@ -87,7 +81,7 @@ class Alerts:
         same = await self._store.same(owner.key, rule.fingerprint)
         return Preview(
             rule=rule,
-            current=_currents(parts, readings),
+            current=currents_of(parts, readings),
             duplicate=None if same is None else view_of(same),
             used=await self._store.live(owner.key),
             limit=allowance.limit,
@@ -208,17 +202,17 @@ class Alerts:
             attempts.setdefault(tried.notification_id, []).append(
                 Attempt(tried.at, tried.channel, tried.outcome, tried.detail, tried.message_id)
             )
-        told = [_entry(e, attempts.get(e.notification_id, [])) for e in entries]
+        told = [entry_of(e, attempts.get(e.notification_id, [])) for e in entries]
         known = {(e.metric, e.subject, e.reason, e.at.date()) for e in told}
         holds = [
             held
             for h in await self._store.holds(rule_id, int(row.created_at.timestamp()), limit)
-            if (held := _hold(h)) and (held.metric, held.subject, held.reason, held.at.date()) not in known
+            if (held := hold_of(h)) and (held.metric, held.subject, held.reason, held.at.date()) not in known
         ]
         return Why(
             view_of(row),
             sorted((*told, *holds), key=lambda entry: entry.last_at, reverse=True)[:limit],
-            [_watched(w) for w in await self._store.watched(rule_id)],
+            [watched_of(w) for w in await self._store.watched(rule_id)],
         )
 
     # --- changing ---
@@ -389,87 +383,3 @@ class Alerts:
                         conn, row.id, receiver_of(owner), rule, parts, readings, ids
                     )
         return changed
-
-
-def _currents(parts: Sequence[Part], readings: dict[Any, Reading]) -> list[Current]:
-    """One entry a watched number; its sides together."""
-    found: dict[Any, Current] = {}
-    for part in parts:
-        key = part.key
-        reading = readings.get(key.identity)
-        value = reading.value if reading is not None else None
-        levels = () if part.name == "=" else (part.base,)
-        already = bool(levels) and value is not None and beyond(value, part.base, part.side)
-        before = found.get(key.identity)
-        if before is not None:
-            both = tuple(sorted((*before.levels, *levels)))
-            found[key.identity] = replace(before, already=before.already or already, levels=both)
-            continue
-        series, machine = series_of(key.subject), machine_of(key.subject)
-        current = Current(
-            key.metric,
-            value,
-            already,
-            levels,
-            at=datetime.fromtimestamp(reading.at, UTC) if reading is not None else None,
-            price=reading.price if reading is not None else None,
-            held=reading.held if reading is not None else None,
-            holding_id=part.name[1:] or None if key.metric in ("p10", "p90") else None,
-        )
-        if series is not None:
-            current = replace(
-                current, gpu=series.gpu, platform=series.platform, region=series.region, tier=series.tier
-            )
-        if machine is not None:
-            current = replace(current, platform=machine[0], machine_id=machine[1])
-        found[key.identity] = current
-    return list(found.values())
-
-
-def _entry(row: Any, attempts: Sequence[Attempt]) -> LedgerEntry:
-    return LedgerEntry(
-        at=row.at,
-        last_at=row.last_at,
-        outcome=cast(Outcome, row.outcome),
-        reason=cast(HeldReason | None, row.reason),
-        count=row.count,
-        metric=row.metric,
-        subject=row.subject,
-        value=row.value,
-        level=row.level,
-        notification_id=row.notification_id,
-        state=row.state,
-        sent_via=row.sent_via,
-        message_id=row.message_id,
-        sent_at=row.sent_at,
-        may_repeat=bool(row.may_repeat),
-        attempts=tuple(attempts),
-    )
-
-
-def _hold(row: Any) -> LedgerEntry:
-    """Polls of which a value was not judged, whatever it was."""
-    return LedgerEntry(
-        at=datetime.fromtimestamp(row.at, UTC),
-        last_at=datetime.fromtimestamp(row.last_at, UTC),
-        outcome="held",
-        reason=cast(HeldReason, row.reason),
-        count=row.count,
-        metric=row.metric,
-        subject=row.subject,
-        value=row.value,
-        level=None,
-    )
-
-
-def _watched(row: Any) -> Watched:
-    return Watched(
-        metric=row.metric,
-        subject=row.subject,
-        value=row.value,
-        at=None if row.value_at is None else datetime.fromtimestamp(row.value_at, UTC),
-        level=row.level,
-        waits_for="rearm" if row.role == "rearm" else "fire",
-        direction=row.direction,
-        pending=row.pending,
-    )

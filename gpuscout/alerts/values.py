@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -25,6 +26,8 @@ CHANGES: Final[Mapping[str, tuple[int, int]]] = {
 """Window, and how far from its start the compared quote may lie, in seconds."""
 SIZED: Final = frozenset(("price", "rented_price", "available_price", "p10", "p90", "utilization", "demand"))
 """Figures of a sample: held back while it is thin. What is computed from a price is too."""
+BREATH: Final = 250
+"""Figures computed at a stretch: a few milliseconds."""
 MACHINE_METRICS: Final = ("m_rented", "m_idle_hours", "m_missed", "m_reliability", "m_verified", "m_days_left")
 
 
@@ -123,7 +126,9 @@ class Figures:
         then = await self._before(asks)
         limits = await self._extremes(asks)
         found: dict[Any, Reading] = {}
-        for ask in asks:
+        for number, ask in enumerate(asks):
+            if number % BREATH == BREATH - 1:
+                await asyncio.sleep(0)
             row, price = ask.row, ask.row.all_median
             held = hold(ask.metric, row, ask.gpu, ask.feed, ask.known_at, doubt)
             value = figure(ask.metric, row)
