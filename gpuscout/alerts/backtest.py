@@ -32,7 +32,7 @@ POINTS: Final = 4000
 LEAST: Final = timedelta(days=2)
 """Less history than this says nothing."""
 
-Reason = Literal["too_fine", "no_history", "short", "kind"]
+Reason = Literal["too_fine", "no_history", "short", "figure", "kind"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class NotJudged:
 
     Attributes:
         reason: ``too_fine`` (the rule's window is shorter than two points of the data), ``no_history``, ``short`` (less
-            than :data:`LEAST` of it), ``kind`` (of what the rule watches no history is kept).
+            than :data:`LEAST` of it), ``figure`` (history lacks it, or does not reach back far enough), ``kind`` (of what the rule watches no history is kept).
         step: distance of two points, of ``too_fine``.
     """
 
@@ -66,7 +66,7 @@ class Backtest:
     Attributes:
         firings: oldest first.
         start, end: what was judged, at most :data:`SPAN`.
-        covered: share of :data:`SPAN` of which there are data, 0 to 1.
+        covered: share of :data:`SPAN` for which the figure is known, 0 to 1.
         step: distance of two points.
         held: points that were held back because their sample was thin.
         metric: what the firings' values are.
@@ -119,18 +119,24 @@ def backtest(rule: Rule, parts: Sequence[Part], history: History, interval: time
     waits = max(1, math.ceil(rule.polls / a_point))
     course = _Course(changed(rule, for_polls=min(waits, 96), expires_at=None), parts)
     ruler = _Ruler(points, step)
-    for point in judged:
-        course.take({part.key.metric: ruler.value(part, point) for part in parts}, point)
-        if rule.manners.once and course.firings:
-            break
     seconds = step.total_seconds()
-    known = len({int(point.ts // seconds) for point in judged})
+    known: set[int] = set()
+    for point in judged:
+        values = {part.key.metric: ruler.value(part, point) for part in parts}
+        if any(value is not None for value in values.values()):
+            known.add(int(point.ts // seconds))
+        course.take(values, point)
+        if rule.manners.once and course.firings:
+            known |= {int(later.ts // seconds) for later in judged if later.ts > point.ts}
+            break
+    if not known:
+        return NotJudged("figure")
     metric = parts[0].key.metric
     return Backtest(
         firings=tuple(course.firings),
         start=datetime.fromtimestamp(judged[0].ts, UTC),
         end=history.end,
-        covered=min(1.0, known * seconds / SPAN.total_seconds()),
+        covered=min(1.0, len(known) * seconds / SPAN.total_seconds()),
         step=step,
         held=course.held,
         metric=metric,

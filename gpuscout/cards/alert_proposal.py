@@ -299,6 +299,8 @@ def not_judged_text(result: NotJudged, t: Text) -> str:
         return t("Not judged: nothing is stored of this series yet.")
     if result.reason == "short":
         return t("Not judged: there are less than two days of data so far.")
+    if result.reason == "figure":
+        return t("Not judged: what is stored lacks this figure, or does not reach back far enough.")
     return t("Not judged: of this no history is kept.")
 
 

@@ -12,6 +12,7 @@ from gpuscout.alerts.backtest import POINTS, SPAN, Backtest, NotJudged, backtest
 from gpuscout.alerts.expand import Member, parts_of
 from gpuscout.alerts.rules import (
     ChangeRule,
+    DemandRule,
     ExtremeRule,
     FleetRule,
     GpuScope,
@@ -162,7 +163,7 @@ def test_extremes_need_their_days() -> None:
     high = ExtremeRule(scope=SCOPE, which="high", days=30)
     assert hours(judge(high, past), past) == []
     short = history(lambda n: 0.40 - n / 100_000, days=20)
-    assert hours(judge(low, short), short) == []
+    assert judge(low, short) == NotJudged("figure")
 
 
 def test_thin_points_are_held_back_but_not_for_supply() -> None:
@@ -200,6 +201,12 @@ def test_what_cannot_be_judged() -> None:
     assert judge(when, history(lambda n: 0.3, days=1)) == NotJudged("short")
     fleet = Rule(when=FleetRule(percent=8))
     assert backtest(fleet, parts_of(fleet, 1, Member()), history(lambda n: 0.3), INTERVAL) == NotJudged("kind")
+
+
+def test_a_figure_that_history_lacks_is_not_judged() -> None:
+    """Prices alone say nothing of demand: that it never fired would be no verdict."""
+    past = history(lambda n: 0.3)
+    assert judge(DemandRule(scope=SCOPE, direction="above", level=80), past) == NotJudged("figure")
 
 
 def test_what_lies_before_ninety_days_is_only_compared_with() -> None:
