@@ -41,7 +41,8 @@ class NotJudged:
 
     Attributes:
         reason: ``too_fine`` (the rule's window is shorter than two points of the data), ``no_history``, ``short`` (less
-            than :data:`LEAST` of it), ``figure`` (history lacks it, or does not reach back far enough), ``kind`` (of what the rule watches no history is kept).
+            than :data:`LEAST` of it), ``figure`` (history lacks it, or does not reach back far enough), ``kind`` (of
+            what the rule watches no history is kept).
         step: distance of two points, of ``too_fine``.
     """
 
