@@ -12,10 +12,10 @@ Every step is a transaction of its own, and the process may die between any two 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -36,11 +36,11 @@ from gpuscout.delivery.channels import (
     nonce_of,
 )
 from gpuscout.delivery.fallback import Step, is_late, next_step
+from gpuscout.delivery.notify_ports import Hold, NotifyMetrics
+from gpuscout.delivery.notify_steps import Ended, GroupedSteps
 from gpuscout.delivery.ports import DeliveryFailed
 from storage.attempts import Arrived, Begun, DeliveryLedger, Notification
 from storage.engine import Database
-from storage.grouping import Grouped
-from storage.job_model import Job
 from storage.jobs import JobStore
 from storage.notifications import NotificationStore, Target
 
@@ -52,43 +52,6 @@ DM_OFF: Final = "dm_off"
 PLAIN_AFTER: Final = 3
 """After so many failed tries to draw a message it is sent without its picture and details."""
 _ROUNDS: Final = 8
-_Rows = tuple[Mapping[str, Any], Mapping[str, Any] | None]
-
-
-class Hold(Protocol):
-    """The job behind a delivery, as long as this worker holds it."""
-
-    finished: bool
-
-    @property
-    def job(self) -> Job:
-        """The job as claimed."""
-        ...
-
-    async def finish(self, conn: AsyncConnection) -> None:
-        """End the job in the transaction of its effect."""
-        ...
-
-    async def again(
-        self, conn: AsyncConnection, error: str, *, retry_after: float | None = None, at_most: float | None = None
-    ) -> str:
-        """Put the job back for a later try, within *at_most* seconds; ``dead`` when this was the last one."""
-        ...
-
-    async def bury(self, conn: AsyncConnection, error: str) -> None:
-        """To the dead letters at once."""
-        ...
-
-    async def sleep_until(self, conn: AsyncConnection, at: datetime) -> None:
-        """Put the job back until *at*; this try does not count."""
-        ...
-
-
-class NotifyMetrics(Protocol):
-    """What is counted."""
-
-    def notification(self, kind: str, via: str, outcome: str) -> None: ...
-    def poll_to_message(self, seconds: float) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,15 +63,6 @@ class _Reader:
     channels: tuple[Via, ...]
     address: str | None = None
     choice: Choice | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class _Ended:
-    """A try that ended well, and its job; ``first``: the member whose DMs are now known to work."""
-
-    arrived: Arrived
-    job: Job
-    first: int | None = None
 
 
 class Notifier:
@@ -135,13 +89,8 @@ class Notifier:
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._db = db
-        self._jobs = jobs
         self._ledger = DeliveryLedger(db)
-        # With many on their way at once, transactions serve several of them.
-        self._load = Grouped(self._load_all)
-        self._rows = Grouped(self._rows_of_all)
-        self._begin = Grouped(self._begin_all)
-        self._end = Grouped(self._end_all)
+        self._steps = GroupedSteps(db, jobs, self._ledger, choices)
         self._notifications = notifications
         self._choices = choices
         self._servers = servers
@@ -158,7 +107,7 @@ class Notifier:
             storage.errors.LeaseLost: another worker has the job; nothing of this try's end was stored.
         """
         for _ in range(_ROUNDS):
-            told = await self._load(notification_id)
+            told = await self._steps.load(notification_id)
             if told is None or told.closed:
                 await self._finish(hold)
                 return "gone" if told is None else told.state
@@ -194,7 +143,7 @@ class Notifier:
             locale = settings.locale if settings is not None else None
             zone = settings.timezone if settings is not None else None
             return _Reader(translator_for(locale), zone or "UTC", ("channel",))
-        member, row = await self._rows(target.member_id)
+        member, row = await self._steps.rows(target.member_id)
         choice = choice_of(target.member_id, row)
         address = await self._mail.address(target.member_id) if self._mail is not None else None
         possible = {"dm": True, "mention": target.channel_id is not None, "email": address is not None}
@@ -236,7 +185,7 @@ class Notifier:
         """One try through one channel; None: look again (it changed, or the channel refused)."""
         via = letter.via
         nonce = None if via == "email" else nonce_of(told.id, via)
-        attempt = await self._begin(Begun(told, via, self._clock(), nonce, step.may_repeat))
+        attempt = await self._steps.begin(Begun(told, via, self._clock(), nonce, step.may_repeat))
         if attempt is None:
             return None
         try:
@@ -247,7 +196,7 @@ class Notifier:
         first = None
         if via == "dm" and reader.choice is not None and (reader.choice.dm_failures or not reader.choice.dm_opened_at):
             first = reader.choice.member_id
-        await self._end(_Ended(Arrived(told.id, attempt, via, sent, now, step.note), hold.job, first))
+        await self._steps.end(Ended(Arrived(told.id, attempt, via, sent, now, step.note), hold.job, first))
         hold.finished = True
         self._count(told, via, "sent")
         if self._metrics is not None and via == "dm" and told.poll_at is not None and told.due_at <= told.created_at:
@@ -352,31 +301,6 @@ class Notifier:
     async def _finish(self, hold: Hold) -> None:
         async with self._db.write() as conn:
             await hold.finish(conn)
-
-    # --- in groups ---
-
-    async def _load_all(self, ids: Sequence[str]) -> list[Notification | Exception | None]:
-        found = await self._ledger.load_many(ids)
-        return [found.get(each) for each in ids]
-
-    async def _rows_of_all(self, member_ids: Sequence[int]) -> list[_Rows | Exception]:
-        members, choices = await self._ledger.reader_rows(member_ids)
-        return [(members.get(each, {}), choices.get(each)) for each in member_ids]
-
-    async def _begin_all(self, tries: Sequence[Begun]) -> list[int | Exception | None]:
-        async with self._db.write() as conn:
-            return list(await self._ledger.begin_many(conn, tries))
-
-    async def _end_all(self, ended: Sequence[_Ended]) -> list[Exception | None]:
-        """What arrived and the ends of its jobs; whose lease is lost has no part in it."""
-        async with self._db.write() as conn:
-            held = await self._jobs.finish_many(conn, [each.job for each in ended])
-            await self._ledger.sent_many(conn, [each.arrived for each in ended if each.job.id in held])
-            for each in ended:
-                if each.first is not None and each.job.id in held:
-                    await self._choices.note_dm_ok(each.first, conn)
-                    await self._choices.note_dm_opened(each.first, conn)
-        return [None if each.job.id in held else self._jobs.lost(each.job) for each in ended]
 
     def _count(self, told: Notification, via: str, outcome: str) -> None:
         if self._metrics is not None:
