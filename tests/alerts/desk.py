@@ -115,9 +115,16 @@ class AlertDesk:
             await enqueue_evaluation(conn, self.db, self.parts.jobs, stored, self.clock.now)
         return await self.engine.evaluate()
 
-    async def price(self, price: float, rented: int = 30, available: int = 20, name: str = CARD) -> int:
+    async def price(
+        self, price: float, rented: int = 30, available: int = 20, name: str = CARD, after: timedelta = STEP
+    ) -> int:
         """A poll that says one price."""
-        return await self.poll(model_v1(name, rented, available, price))
+        return await self.poll(model_v1(name, rented, available, price), after=after)
+
+    async def day(self, price: float, rented: int = 30, available: int = 20, name: str = CARD) -> int:
+        """A day and more of polls, one an hour, that all say one price; how many firings were told."""
+        hour = timedelta(hours=1)
+        return sum([await self.price(price, rented, available, name, hour) for _ in range(26)])
 
     async def make(self, when: Condition, owner: Owner = ANNA, **manners: Any) -> int:
         """A stored rule; its id."""

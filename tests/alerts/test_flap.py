@@ -12,8 +12,7 @@ NAME, SCOPE = "GTX 1080", GpuScope(gpu="gtx-1080")
 
 async def test_one_cent_flaps_for_forty_polls(desk: AlertDesk) -> None:
     """Price 0.06/0.05, sample 12 -> 8 -> 12, and in the end nothing is available."""
-    for _ in range(97):
-        await desk.price(0.06, 8, 4, NAME)
+    await desk.day(0.06, 8, 4, NAME)
     fall = await desk.make(change(10, "down", scope=SCOPE))
     level = await desk.make(below(0.06, SCOPE))
     gone = await desk.make(none_left(SCOPE))
@@ -37,8 +36,7 @@ async def test_one_cent_flaps_for_forty_polls(desk: AlertDesk) -> None:
 
 @pytest.mark.parametrize("sample", [8])
 async def test_figures_of_eight_gpus_are_held_and_the_reason_is_told(lite: AlertDesk, sample: int) -> None:
-    for _ in range(97):
-        await lite.price(0.06, 8, 4, NAME)
+    await lite.day(0.06, 8, 4, NAME)
     fall, level = await lite.make(change(10, "down", scope=SCOPE)), await lite.make(below(0.06, SCOPE))
     gone = await lite.make(none_left(SCOPE))
     for poll in range(10):
