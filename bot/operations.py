@@ -42,7 +42,6 @@ class ProcessOperations:
         except Exception:  # noqa: BLE001 - whatever the driver raises, the answer is: it does not answer
             return None
 
-
     async def delivery_times(self) -> DeliveryTimes:
         """See :class:`cogs.services.Operations`."""
         if time.monotonic() - self._measured_at >= _TIMES_SECONDS:

@@ -200,9 +200,7 @@ class DeliveryLedger:
         await conn.execute(
             update(notification)
             .where(notification.c.id == bindparam("key"))
-            .values(
-                state="sent", sent_at=bindparam("at"), sent_via=bindparam("via"), message_id=bindparam("message")
-            ),
+            .values(state="sent", sent_at=bindparam("at"), sent_via=bindparam("via"), message_id=bindparam("message")),
             [
                 {"key": each.notification_id, "at": each.at, "via": each.channel, "message": each.message_id[:80]}
                 for each in arrived

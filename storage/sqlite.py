@@ -16,6 +16,9 @@ from storage.settle import outlast
 
 log = structlog.get_logger(__name__)
 
+_WAL_TRIES = 100
+"""Tries to switch a file to its write-ahead log, spread over the busy timeout."""
+
 
 def sqlite_engine(
     url: URL, busy_timeout: float, *, read_only: bool, size: int, timeout: float, foreign_keys: bool
@@ -36,7 +39,6 @@ def sqlite_engine(
         connect_args={"isolation_level": None, "timeout": busy_timeout},
     )
     pragmas = [
-        "journal_mode=WAL",
         "synchronous=FULL",
         f"foreign_keys={'ON' if foreign_keys else 'OFF'}",
         "temp_store=MEMORY",
@@ -51,6 +53,7 @@ def sqlite_engine(
     @event.listens_for(engine.sync_engine, "connect")
     def _on_connect(connection: Any, _record: object) -> None:
         cursor = connection.cursor()
+        _use_wal(connection, cursor, busy_timeout)
         for pragma in pragmas:
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
@@ -65,6 +68,22 @@ def sqlite_engine(
             connection.run_async(_abandon)
 
     return engine
+
+
+def _use_wal(connection: Any, cursor: Any, busy_timeout: float) -> None:
+    """Switch the file to its write-ahead log, unless it has one.
+
+    Of two connections that switch a new file at the same instant SQLite refuses one at once, whatever its busy
+    timeout: it would wait for a lock while it holds one that the other waits for.
+    """
+    for attempt in range(1, _WAL_TRIES + 1):
+        try:
+            cursor.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or attempt == _WAL_TRIES:
+                raise
+            connection.run_async(lambda _driver: asyncio.sleep(busy_timeout / _WAL_TRIES))
 
 
 async def _abandon(driver: Any) -> None:

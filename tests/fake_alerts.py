@@ -59,9 +59,7 @@ class FakeAlerts:
         scope, current = scope_of(rule), self.current
         if isinstance(scope, GpuScope):
             try:
-                view = await self.market.price(
-                    scope.gpu, platform=scope.platform, region=scope.region, tier=scope.tier
-                )
+                view = await self.market.price(scope.gpu, platform=scope.platform, region=scope.region, tier=scope.tier)
             except (MarketUnavailable, UnknownSeries):
                 raise Absurd("no_data") from None
             key = view.quote.key
@@ -69,9 +67,7 @@ class FakeAlerts:
             rule = rule.model_copy(update={"when": rule.when.model_copy(update={"scope": settled})})
             if current is None:
                 price = view.quote.price
-                current = [
-                    Current("price", price, False, (), key.gpu, key.platform, at=view.quote.at, price=price)
-                ]
+                current = [Current("price", price, False, (), key.gpu, key.platform, at=view.quote.at, price=price)]
         return rule, current or ()
 
     async def _allow(self, owner: Owner, total: int) -> None:

@@ -47,9 +47,7 @@ def check_plain(owner: Owner, rule: Rule, now: datetime) -> None:
             raise Absurd("impossible")
 
 
-def check_current(
-    rule: Rule, parts: Sequence[Part], readings: Mapping[tuple[str, str, int], Reading]
-) -> None:
+def check_current(rule: Rule, parts: Sequence[Part], readings: Mapping[tuple[str, str, int], Reading]) -> None:
     """What only the current values show.
 
     Raises:

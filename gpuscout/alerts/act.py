@@ -149,9 +149,7 @@ class Acting:
             now=now,
         )
 
-    def _one(
-        self, batch: _Batch, trigger: Trigger, mode: Mode, cycle: Cycle, prepared: Prepared
-    ) -> None:
+    def _one(self, batch: _Batch, trigger: Trigger, mode: Mode, cycle: Cycle, prepared: Prepared) -> None:
         row = batch.rules[trigger.rule_id]
         rule = Rule.model_validate(row.spec)
         key = batch.keys[trigger.key_id if mode != "due" or trigger.home_id is None else trigger.home_id]
@@ -286,9 +284,7 @@ def _before(trigger: Trigger, key: Any) -> float | None:
     return cast(float | None, key.before)
 
 
-def _fields(
-    row: Any, rule: Rule, trigger: Trigger, key: Any, seen: Seen, cycle: Cycle, earlier: int
-) -> dict[str, Any]:
+def _fields(row: Any, rule: Rule, trigger: Trigger, key: Any, seen: Seen, cycle: Cycle, earlier: int) -> dict[str, Any]:
     """The fields of an item that the firing itself tells."""
     stepping = trigger.part == "=" and rule.kind in ("machine", "new_model")
     return {

@@ -379,7 +379,5 @@ class Alerts:
             async with self._store.db.write() as conn:
                 again = await self._store.get(owner.key, row.id, conn)
                 if again is not None and again.state == "active" and again.updated_at == row.updated_at:
-                    changed += await self._watching.fit(
-                        conn, row.id, receiver_of(owner), rule, parts, readings, ids
-                    )
+                    changed += await self._watching.fit(conn, row.id, receiver_of(owner), rule, parts, readings, ids)
         return changed

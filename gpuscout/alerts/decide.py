@@ -314,9 +314,7 @@ def _after(rule: Rule, trigger: Trigger, seen: Seen, family: Sequence[Trigger]) 
     return [replace(disarmed, wake_at=None if repeat is None else seen.at + int(repeat.total_seconds()))]
 
 
-def _moved(
-    rule: Rule, trigger: Trigger, seen: Seen, family: Sequence[Trigger], *, fired: bool
-) -> list[Trigger]:
+def _moved(rule: Rule, trigger: Trigger, seen: Seen, family: Sequence[Trigger], *, fired: bool) -> list[Trigger]:
     """Both sides of a step around the present value."""
     sides = {side.direction: side for side in step_sides(rule, seen.value, seen.platform)}
     found = []

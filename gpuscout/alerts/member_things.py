@@ -58,4 +58,3 @@ class MemberThings:
 
 def _held(holding: Holding, series: SeriesKey | None) -> HeldGpu:
     return HeldGpu(holding.id, series, holding.asked_price, holding.platform, holding.machine_id)
-

@@ -91,4 +91,3 @@ class Readings:
                     )
                 )
         return await self._figures.of_series(asks, doubt)
-

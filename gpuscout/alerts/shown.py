@@ -39,9 +39,7 @@ def currents_of(parts: Sequence[Part], readings: dict[Any, Reading]) -> list[Cur
             holding_id=part.name[1:] or None if key.metric in ("p10", "p90") else None,
         )
         if series is not None:
-            current = replace(
-                current, gpu=series.gpu, platform=series.platform, region=series.region, tier=series.tier
-            )
+            current = replace(current, gpu=series.gpu, platform=series.platform, region=series.region, tier=series.tier)
         if machine is not None:
             current = replace(current, platform=machine[0], machine_id=machine[1])
         found[key.identity] = current

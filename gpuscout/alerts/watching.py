@@ -129,7 +129,6 @@ def _begin(reading: Reading | None) -> tuple[float | None, int | None]:
     return reading.value, reading.at
 
 
-
 def metric_of(row: Any) -> Metric:
     """A stored key's metric."""
     return cast(Metric, row.metric)

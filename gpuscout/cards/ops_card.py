@@ -82,18 +82,14 @@ def dead_letters_card(jobs: Sequence[Job], total: int, paging: Paging, note: str
     lines += [_line(job, t) for job in jobs]
     if words := paging.words(t):
         lines.append(f"-# {words}")
-    box: ui.Container[Card] = ui.Container(
-        ui.TextDisplay(fit(lines, 3600)), accent_colour=WARNING if total else GOOD
-    )
+    box: ui.Container[Card] = ui.Container(ui.TextDisplay(fit(lines, 3600)), accent_colour=WARNING if total else GOOD)
     if jobs:
         options = [
             discord.SelectOption(label=f"#{job.id} {job.kind}"[:100], value=str(job.id), description=_why(job)[:100])
             for job in jobs
         ]
         box.add_item(
-            ui.ActionRow(
-                ui.Select(custom_id=f"{PREFIX}|{OPEN}|0", placeholder=t("Open one …"), options=options)
-            )
+            ui.ActionRow(ui.Select(custom_id=f"{PREFIX}|{OPEN}|0", placeholder=t("Open one …"), options=options))
         )
     row = pager_row(paging, lambda move, page: f"{PAGE_PREFIX}|{move.value}.{page}|")
     if row is not None:

@@ -68,12 +68,15 @@ def _apply(tag: str, kind: str, value: float, decimals: int) -> str:
 def format_value(value: float, unit: str, locale: str, decimals: int | None = None) -> str:
     """A value of a chart unit, e.g. ``$0.33``, ``0,33 $``, ``48%``, ``1,234``.
 
-    Without ``decimals``: dollars have two, three below ten cents an hour; ratios are whole
-    percents; an index has one; counts none.
+    Without ``decimals``: dollars have two; an hour's below one dollar three where they matter
+    ($0.335, as on the cards) and always below ten cents; ratios are whole percents; an index has
+    one; counts none.
     """
     if unit == "usd_per_hour":
-        digits = decimals if decimals is not None else (2 if abs(value) >= 0.0995 or not value else 3)
-        return _apply(locale, "usd", value, digits)
+        if decimals is None:
+            small = 0 < abs(value) < 0.0995
+            decimals = 3 if small or (abs(value) < 1 and round(value, 3) != round(value, 2)) else 2
+        return _apply(locale, "usd", value, decimals)
     if unit == "usd_per_day":
         return _apply(locale, "usd", value, 2 if decimals is None else decimals)
     if unit == "ratio":

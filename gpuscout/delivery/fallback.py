@@ -90,4 +90,3 @@ def _unsure(attempts: Sequence[Attempt], via: str, now: datetime) -> bool:
     unknown = [attempt.at for attempt in attempts if attempt.channel == via and attempt.outcome == "unknown"]
     window = NONCE_SECONDS if via != "email" else 0.0
     return bool(unknown) and (now - min(unknown)).total_seconds() > window
-

@@ -26,6 +26,9 @@ SENDS_PER_MINUTE = 120
 #: Seconds for the bot to confirm a close.
 CLOSE_TIMEOUT_S = 1.0
 
+ACK_SECONDS = 0.03
+"""Until a heartbeat is answered: a quick network's round trip."""
+
 
 class GatewayClose(Exception):
     """Ends a connection with one of Discord's close codes."""
@@ -272,7 +275,9 @@ class Connection:
         except (ValueError, KeyError, TypeError, AttributeError):
             raise GatewayClose(4002, "Decode error.") from None
         if op == 1:
-            self.send({"op": 11, "d": None})
+            # discord.py notes the time of a heartbeat a moment after it is sent. No network answers before that, but
+            # loopback may, and then the heartbeat before it is taken for the one that is answered.
+            asyncio.get_running_loop().call_later(ACK_SECONDS, self.send, {"op": 11, "d": None})
         elif op in (2, 6):
             if self.session is not None:
                 raise GatewayClose(4005, "Already authenticated.")

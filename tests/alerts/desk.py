@@ -78,9 +78,7 @@ class AlertDesk:
         )
         self.market = make_reader(self.parts)
         self.members = make_members(self.parts, None, None)
-        self.portfolios = make_portfolios(
-            self.parts, self.market, self.members, on_change=AlertSync(self.parts.jobs)
-        )
+        self.portfolios = make_portfolios(self.parts, self.market, self.members, on_change=AlertSync(self.parts.jobs))
         self.tiers = Unlimited()
         self.room = AlertRoom(self.parts, self.market, self.members, self.portfolios, tiers=self.tiers)
         self.alerts, self.engine = self.room.alerts, self.room.engine

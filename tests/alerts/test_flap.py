@@ -67,5 +67,3 @@ async def test_a_wider_band_is_the_members_choice(lite: AlertDesk) -> None:
     await lite.price(0.35)
     await lite.make(below(0.30), band=0.05, cooldown=STEP * 0)
     assert [await lite.price(p) for p in (0.29, 0.34, 0.29, 0.35, 0.29)] == [1, 0, 0, 0, 1]
-
-

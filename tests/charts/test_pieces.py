@@ -96,7 +96,7 @@ def test_alt_text_counts_gaps_and_follows_locale_and_labels() -> None:
     )
     text = alt_text(price_spec(locale="de", timezone="Europe/Berlin", labels=labels))
     assert "Lücken ohne Daten: 1. Quelle: 500.farm (Vast.ai), Stand 07.12.2025, 15:00 MEZ." in text
-    assert "Rented: 0,34 $ at first" in text
+    assert "Rented: 0,337 $ at first" in text
     assert " bis " in text
 
 

@@ -181,9 +181,7 @@ async def test_an_empty_notification_is_dropped(desk: Desk, monkeypatch: pytest.
     assert (await desk.get(found)).state == "dropped" and await desk.due() == 0
 
 
-async def test_what_joins_an_empty_one_in_the_last_moment_is_told(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_what_joins_an_empty_one_in_the_last_moment_is_told(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     async with desk.parts.db.write() as conn:
         await desk.notifications._open(
             conn, Target(desk.ann.id), "alert", "g", desk.clock(), desk.clock(), None, None, "info"

@@ -121,9 +121,7 @@ async def test_what_was_sent_long_ago_is_forgotten_with_its_ledger_and_what_is_o
     assert attempt is not None
     async with desk.db.write() as conn:
         await desk.ledger.sent_many(conn, [Arrived(told.id, attempt, "dm", "1", AT)])
-        await EventStore(desk.db, desk.jobs).emit(
-            conn, "alert.triggered", {}, member_id=1, dedupe_key="e1", at=AT
-        )
+        await EventStore(desk.db, desk.jobs).emit(conn, "alert.triggered", {}, member_id=1, dedupe_key="e1", at=AT)
     owed = await desk.add("owed")
     desk.now = AT + timedelta(days=100)
     fresh = await desk.add("fresh", group_key="member:2")
@@ -197,9 +195,7 @@ async def test_the_wait_may_be_bounded_but_never_below_what_a_peer_asks_for(desk
     for retry_after, at_most, expected in steps:
         (job,) = await desk.jobs.claim(["work"], 1, 60.0)
         async with desk.db.write() as conn:
-            await desk.jobs.retry(
-                conn, job, "x", backoff=Linear(step=600.0), retry_after=retry_after, at_most=at_most
-            )
+            await desk.jobs.retry(conn, job, "x", backoff=Linear(step=600.0), retry_after=retry_after, at_most=at_most)
         kept = await desk.jobs.get(job.id)
         assert kept is not None and (kept.run_at - desk.now).total_seconds() == pytest.approx(expected, abs=1.1)
         desk.now = kept.run_at
