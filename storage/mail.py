@@ -20,6 +20,9 @@ CONFIRM_JOB: Final = "mail.confirm"
 ALL: Final = "all"
 """Scope of a suppression that concerns every kind of mail."""
 
+NOBODY: Final = 0
+"""In place of a member who was erased."""
+
 OffReason = Literal["member", "bounce", "complaint", "unsubscribe", "invalid"]
 Asked = Literal["asked", "member_limit", "address_limit"]
 
@@ -121,16 +124,23 @@ class MailStore:
         )
         return back.rowcount == 1
 
-    async def forget(self, member_id: int) -> bool:
-        """Remove the member's address and his open requests; False when there was none."""
+    async def forget(self, member_id: int, at: datetime) -> bool:
+        """Remove the member's address wherever it stands, and end his open requests; False when there was none.
+
+        That he asked stays, without the address: who removes it may not ask more often than others.
+        """
+        asked = mail_confirmation.c
         async with self._db.write() as conn:
             gone = await conn.execute(delete(mail_address).where(mail_address.c.member_id == member_id))
-            asked = await conn.execute(
-                delete(mail_confirmation).where(
-                    mail_confirmation.c.member_id == member_id, mail_confirmation.c.used_at.is_(None)
-                )
+            ended = await conn.execute(
+                update(mail_confirmation)
+                .where(asked.member_id == member_id, asked.used_at.is_(None))
+                .values(used_at=at, address="")
             )
-            return gone.rowcount + asked.rowcount > 0
+            await conn.execute(
+                update(mail_confirmation).where(asked.member_id == member_id, asked.address != "").values(address="")
+            )
+            return gone.rowcount + ended.rowcount > 0
 
     # --- confirming ---
 
@@ -307,6 +317,21 @@ class MailStore:
         """Whether somebody confirmed the address after *at*."""
         query = select(mail_address.c.member_id).where(at_address(digests), mail_address.c.confirmed_at > at).limit(1)
         return (await conn.execute(query)).first() is not None
+
+
+async def erase_confirmations(conn: AsyncConnection, member_id: int) -> int:
+    """Take member and address out of his requests, inside the caller's transaction; how many.
+
+    A keyed hash and a time stay until the purge: else whoever erases himself between two requests could send a stranger
+    links without end.
+    """
+    asked = mail_confirmation.c
+    ended = await conn.execute(
+        update(mail_confirmation)
+        .where(asked.member_id == member_id)
+        .values(member_id=NOBODY, address="", used_at=func.coalesce(asked.used_at, asked.requested_at))
+    )
+    return ended.rowcount
 
 
 def has_address(member_id: int) -> ColumnElement[bool]:

@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from storage.alerts import count_alerts, erase_alerts
 from storage.engine import Database
 from storage.holdings import OnChange
+from storage.mail import erase_confirmations
 from storage.tables import app_state, member, usage_event, watchlist_item
 from storage.tables_delivery import member_delivery, notification, outgoing_event
 from storage.tables_digests import digest_subscription
@@ -177,10 +178,12 @@ class MemberStore:
             kept = {
                 "alert_rule": await erase_alerts(conn, member_id),
                 "webhook_endpoint": await erase_member_webhooks(conn, member_id),
+                "mail_confirmation": await erase_confirmations(conn, member_id),
             }
             kept |= {
                 table.name: (await conn.execute(delete(table).where(table.c.member_id == member_id))).rowcount
                 for table in OWNED
+                if table is not mail_confirmation
             }
             return Erased(
                 settings.rowcount,

@@ -39,7 +39,8 @@ mail_address = Table(
 mail_confirmation = Table(
     "mail_confirmation",
     metadata,
-    # One request to confirm an address; its signed link works once and until expires_at.
+    # One request to confirm an address; its signed link works once and until expires_at. When the address is removed
+    # or the member erased, the hash stays for the limits until the purge, without address or member (0).
     Column("id", String(24), primary_key=True),
     Column("member_id", BigInteger, nullable=False),
     Column("address", String(254), nullable=False),

@@ -58,7 +58,7 @@ class MailPages:
             address = await self._desk.confirm(_token(request, form))
         except BadLink as error:
             return await self._sorry(error, "/settings", request)
-        return await self._page(request, "done", title="Your address is on", said=f"Mail goes to {address} now.")
+        return await self._page(request, "done", title="Your address is on", said=_confirmed(address))
 
     # --- preferences ---
 
@@ -166,6 +166,10 @@ class MailPages:
         )
 
 
+def _confirmed(address: str) -> str:
+    return f"When a mail is due, it goes to {address}. Choose what and when with /settings in Discord."
+
+
 def _token(request: web.Request, form: Mapping[str, str] | None = None) -> str:
     """The token of the address, or of the form."""
     return (request.query.get("t") or (form or {}).get("t") or "")[: MAX_TOKEN + 1]
@@ -181,7 +185,7 @@ async def _form(request: web.Request) -> dict[str, str]:
         raise Problem(413, "The form is too large.")
     try:
         fields = await request.post()
-    except ValueError as error:
+    except (ValueError, LookupError) as error:  # LookupError: a character set that nobody knows
         raise Problem(400, "The form cannot be read.") from error
     return {name: value[:MAX_FORM] for name, value in fields.items() if isinstance(value, str)}
 

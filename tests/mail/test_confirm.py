@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import pytest
+from sqlalchemy import select
 
 from gpuscout.delivery.mail.address import AddressHasher, BadAddress, masked, parse_address
 from gpuscout.delivery.mail.desk import ADDRESS_LIMIT, MEMBER_LIMIT, TooManyLinks
 from gpuscout.delivery.mail.links import BadLink, LinkExpired, MailLinks
+from storage.members import MemberStore
+from storage.tables_mail import mail_confirmation
 from tests.mail.conftest import START, Clock, MailDeskOf
 
 
@@ -72,6 +75,28 @@ async def test_nobodys_mailbox_is_flooded_and_nobody_is_told(desk: MailDeskOf) -
         assert (await desk.room.desk.panel(member)).pending == "VICTIM@example.com"  # the same answer for everybody
     await desk.work()
     assert len(desk.mails) == ADDRESS_LIMIT
+
+
+@pytest.mark.parametrize("erased", [False, True], ids=["removed", "erased"])
+async def test_who_removes_an_address_may_not_ask_more_often(desk: MailDeskOf, erased: bool) -> None:
+    for _ in range(MEMBER_LIMIT):
+        await desk.room.desk.ask(7, "victim@example.com", "en")
+        await desk.work()
+        token = desk.link("/mail/confirm")
+        if erased:
+            await MemberStore(desk.parts.db).erase(7, "7")
+        else:
+            assert await desk.room.desk.forget(7)
+        with pytest.raises(BadLink):
+            await desk.room.desk.confirm(token)
+    assert len(desk.mails) == ADDRESS_LIMIT
+    assert (await desk.room.desk.panel(7)).pending is None
+    async with desk.parts.db.read() as conn:
+        rows = (await conn.execute(select(mail_confirmation.c.member_id, mail_confirmation.c.address))).all()
+    assert {tuple(row) for row in rows} == {(0 if erased else 7, "")}
+    if not erased:
+        with pytest.raises(TooManyLinks):
+            await desk.room.desk.ask(7, "other@example.com", "en")
 
 
 async def test_where_no_mail_is_set_up_the_job_says_so(make_desk: object) -> None:

@@ -10,6 +10,8 @@ from sqlalchemy import func, select
 
 from gpuscout.delivery.mail.desk import MailPanel
 from gpuscout.delivery.mail.events import AHEAD, OLDEST, SIGNATURE_HEADER, TIMESTAMP_HEADER, BadEvents, NotSigned
+from gpuscout.delivery.mail.sendgrid import SendGridMail
+from gpuscout.resilience.errors import UpstreamError
 from sandbox.sendgrid.store import StoredMail, event_of
 from storage.tables_mail import mail_event
 from tests.mail.conftest import GROUPS, MailDeskOf, Make
@@ -134,6 +136,44 @@ async def test_what_switches_mail_off(
     await tell(desk, happened(desk, mail, event, **changes))
     assert (await panel(desk)).off_reason == reason
     assert (await desk.store.confirmed_address(7) is None) is (reason is not None)
+
+
+async def test_what_a_strangers_server_says_breaks_nothing(desk: MailDeskOf) -> None:
+    mail = await welcomed(desk)
+    odd = happened(desk, mail, "bounce", type="bounce", reason="550 \x00 gone \ud800", status=float("inf"))
+    other = happened(desk, mail, "delivered", sg_event_id="half \udc00")
+    third = happened(desk, mail, "delivered", asm_group_id=10**400)
+    assert await tell(desk, odd, other, third) == 2
+    assert desk.failed == []
+    assert (await panel(desk)).off_reason == "bounce"
+    async with desk.parts.db.read() as conn:
+        assert await conn.scalar(select(func.count()).where(mail_event.c.done_at.is_(None))) == 0
+
+
+async def test_the_service_is_told_again_until_it_lifts_a_bounce(
+    desk: MailDeskOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mail = await welcomed(desk)
+    await tell(desk, happened(desk, mail, "bounce", type="bounce"))
+    desk.sendgrid.store.bounces.add(mail.to)
+    lift, told = SendGridMail.lift, []
+
+    async def fails_once(service: SendGridMail, address: str) -> None:
+        told.append(address)
+        if len(told) == 1:
+            raise UpstreamError("sendgrid", "answered 500")
+        await lift(service, address)
+
+    monkeypatch.setattr(SendGridMail, "lift", fails_once)
+    desk.clock.pass_by(hours=1)
+    await desk.room.desk.ask(7, mail.to, "en")
+    await desk.work()
+    assert len(desk.failed) == 1
+    desk.clock.pass_by(minutes=1)
+    await desk.work()
+    assert told == [mail.to] * 2
+    assert desk.sendgrid.store.bounces == set()
+    assert desk.mails[-1].body["categories"] == ["confirm"]
 
 
 async def test_a_group_is_declined_and_taken_again(desk: MailDeskOf) -> None:

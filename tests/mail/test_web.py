@@ -74,6 +74,15 @@ async def test_made_up_links(client: Client, path: str, token: str) -> None:
         assert "<script>" not in await answer.text()
 
 
+@pytest.mark.parametrize(
+    "kind",
+    ["application/x-www-form-urlencoded; charset=none", "multipart/form-data", "multipart/form-data; boundary=x"],
+)
+async def test_a_form_that_cannot_be_read(client: Client, kind: str) -> None:
+    answer = await client.post("/mail/unsubscribe", data=b"\xff\xfea=b", headers={"Content-Type": kind})
+    assert answer.status in (400, 410)
+
+
 async def test_one_click_as_a_mail_program_does_it(desk: MailDeskOf, client: Client) -> None:
     await desk.confirmed()
     await desk.work()

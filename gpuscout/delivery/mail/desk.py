@@ -164,7 +164,7 @@ class MailDesk:
 
     async def forget(self, member_id: int) -> bool:
         """Remove the address; False when there was none."""
-        return await self._store.forget(member_id)
+        return await self._store.forget(member_id, self._clock())
 
     # --- asked on the web, by a signed link ---
 

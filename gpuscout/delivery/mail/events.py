@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import binascii
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -132,8 +133,10 @@ class EventDoor:
             return None
         if not isinstance(address, str) or not isinstance(at, int | float) or not 0 <= at < 2**33:
             return None
-        digests = self._hasher.digests(address[:320])
+        if any(text != _storable(text) for text in (identity, name)):
+            return None
         message = item.get(MESSAGE_ARG)
+        digests = self._hasher.digests(address[:320])
         facts = {key: _short(item[key]) for key in KEPT if item.get(key) is not None}
         if digests[1:]:
             facts["older_hashes"] = digests[1:]
@@ -142,13 +145,21 @@ class EventDoor:
             event=name,
             address_hash=digests[0],
             at=datetime.fromtimestamp(at, UTC),
-            message_id=message if isinstance(message, str) and 0 < len(message) <= 24 else None,
+            message_id=_storable(message) if isinstance(message, str) and 0 < len(message) <= 24 else None,
             facts=facts,
         )
 
 
 def _short(value: Any) -> Any:
-    return value if isinstance(value, int | float | bool) else str(value)[:300]
+    """A number, or the beginning of a text. Strangers' mail servers word the reasons: what no database stores goes."""
+    if isinstance(value, int) or (isinstance(value, float) and math.isfinite(value)):
+        return value
+    return _storable(str(value)[:300])
+
+
+def _storable(text: str) -> str:
+    """*text* without NUL, which PostgreSQL refuses, and without halves of surrogate pairs, which are no text."""
+    return text.replace("\x00", "").encode("utf-8", "replace").decode()
 
 
 class MailEvents:

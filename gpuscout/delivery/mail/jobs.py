@@ -42,6 +42,8 @@ PURGE_JOB: Final = "mail.purge"
 ATTEMPTS: Final = 10
 PAUSES: Final = (timedelta(days=2), timedelta(days=4))
 """From one onboarding mail to the next."""
+_OWN_TO_LIFT: Final = ("bounce", "unsubscribe")
+"""Why nothing is sent to an address, where its owner may lift it himself by confirming it anew."""
 _NOTICES: Final[TypeAdapter[Notice]] = TypeAdapter(Notice)
 
 
@@ -167,10 +169,13 @@ class MailJobs:
         digests = {*self._hasher.digests(asked.address), asked.address_hash}
         if known is None or known.address_hash not in digests:
             return
+        against = await self._store.suppressions(digests)
+        if not any(each.scope == ALL and each.reason in _OWN_TO_LIFT for each in against):
+            return
+        # There first: should it fail, the next try finds the same here and tells it again.
+        await self._service.lift(asked.address)
         async with self._db.write() as conn:
-            lifted = await self._store.allow(conn, digests, [ALL], ["bounce", "unsubscribe"])
-        if lifted:
-            await self._service.lift(asked.address)
+            await self._store.allow(conn, digests, [ALL], _OWN_TO_LIFT)
 
     async def notice(self, payload: Mapping[str, Any]) -> None:
         """Send a notice about an account, where the member has a confirmed address.

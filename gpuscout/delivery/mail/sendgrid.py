@@ -25,8 +25,6 @@ SEND_PATH: Final = "/v3/mail/send"
 MESSAGE_ARG: Final = "gpuscout_message"
 """Name of the custom argument that carries our id of a mail; events come back with it."""
 SEND_SECONDS: Final = 20.0
-CLEAN_UP: Final = RetryPolicy(retries=3, base=0.5, jitter=True)
-"""Changes of a suppression list may be repeated safely."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +87,7 @@ class SendGridMail:
     """SendGrid's v3 web API.
 
     Args:
-        client: tries a mail once; who sends it again is the job's matter, because it may repeat.
+        client: tries once; trying again is the job's matter, here as everywhere.
         sender: ``Name <address>``.
         groups: ids of the unsubscribe groups.
     """
@@ -131,9 +129,7 @@ class SendGridMail:
         path = f"/v3/asm/groups/{group_id}/suppressions"
         if declined:
             body = json.dumps({"recipient_emails": [address]}).encode()
-            await self._client.send(
-                "POST", path, content=body, headers={"content-type": "application/json"}, retry=CLEAN_UP
-            )
+            await self._client.send("POST", path, content=body, headers={"content-type": "application/json"})
         else:
             await self._delete(f"{path}/{quote(address, safe='@')}")
 
@@ -145,7 +141,7 @@ class SendGridMail:
 
     async def _delete(self, path: str) -> None:
         try:
-            await self._client.send("DELETE", path, retry=CLEAN_UP)
+            await self._client.send("DELETE", path)
         except BadStatus as error:
             if error.status != 404:  # it is not on the list: what was wanted
                 raise
