@@ -16,6 +16,7 @@ from cogs.portfolio_errors import BadFile, FileGone, NothingToShow
 from cogs.portfolio_flow import PortfolioFlow
 from cogs.replies import PATIENT, Reply, text_of
 from config.i18n import Text
+from gpuscout.cards.limit_text import limit_sentence
 from gpuscout.cards.portfolio_import import (
     BAD_FILE,
     GOOD_FILE,
@@ -26,9 +27,8 @@ from gpuscout.cards.portfolio_import import (
     settled_card,
     template_card,
 )
-from gpuscout.cards.portfolio_problem import limit_problem
+from gpuscout.plans.limits import LimitReached, allowance_of
 from gpuscout.portfolio.csv_import import MAX_BYTES, CsvReport, to_csv
-from gpuscout.portfolio.models import LimitReached
 
 TEMPLATE_FILE: Final = "gpuscout-holdings.csv"
 EXPORT_FILE: Final = "gpuscout-portfolio.csv"
@@ -87,11 +87,14 @@ class PortfolioFiles:
         await reply.send(view=import_card(report, existing, warning, facts, t), files=files)
 
     async def _warning(self, member: int, existing: int, more: int, t: Text) -> str | None:
-        limit = await self._portfolios.limit(member)
-        if limit is None or existing + more <= limit or not more:
-            return None
-        plan = self._flow.services.plans.lifts("holdings", existing + more)
-        return limit_problem(LimitReached(limit, existing + more, plan.name if plan is not None else None), t)
+        """The sentence about the plan's limit, where the good rows would pass it."""
+        services = self._flow.services
+        allowed = await allowance_of(services.plans, services.tiers, member, "holdings")
+        try:
+            allowed.check(existing + more if more else 0)
+        except LimitReached as reached:
+            return limit_sentence(reached, t)
+        return None
 
     async def _parse(self, data: bytes) -> CsvReport:
         report = await asyncio.to_thread(self._portfolios.parse_csv, data)

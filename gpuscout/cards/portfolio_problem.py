@@ -5,7 +5,7 @@ from __future__ import annotations
 from config.i18n import Text
 from gpuscout.cards.kit import plain
 from gpuscout.portfolio.checks import EARLIEST_PURCHASE, NAME_LENGTH, QUANTITY, RANGES
-from gpuscout.portfolio.models import AlreadyHeld, BadHolding, LimitReached, NoValue, UnknownMachine
+from gpuscout.portfolio.models import AlreadyHeld, BadHolding, NoValue, UnknownMachine
 from gpuscout.portfolio.tariffs import MAX_WINDOWS
 
 
@@ -94,24 +94,10 @@ def holding_problem(error: BadHolding, t: Text) -> str:
     return plain(problem_sentence(error.field, str(error.value), error.problem, t), 400)
 
 
-def limit_problem(error: LimitReached, t: Text) -> str:
-    """A plan's holdings are used up; names the plan that lifts the limit."""
-    here = t(
-        "Your plan allows {limit} holdings, and this would make {wanted}",
-        limit=t.number(error.limit),
-        wanted=t.number(error.wanted),
-    )
-    if error.plan is None:
-        return t("{here}; no plan allows that many.", here=here)
-    return t("{here}; {plan} allows that many.", here=here, plan=error.plan)
-
-
 def portfolio_problem(error: BaseException, t: Text) -> tuple[str, str] | None:
     """The sentence and the outcome's name of an error of the domain; None for any other error."""
     if isinstance(error, BadHolding):
         return holding_problem(error, t), "bad_value"
-    if isinstance(error, LimitReached):
-        return limit_problem(error, t), "limit"
     if isinstance(error, UnknownMachine):
         return machine_problem(error, t), "unknown_name"
     if isinstance(error, AlreadyHeld):

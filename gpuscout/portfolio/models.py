@@ -340,14 +340,6 @@ class BadHolding(ValueError):
         super().__init__(f"{field}: {str(value)[:80]!r} ({problem})")
 
 
-class LimitReached(Exception):
-    """The plan's holdings are used up. ``plan`` is the cheapest plan that allows *wanted*; None when none does."""
-
-    def __init__(self, limit: int, wanted: int, plan: str | None) -> None:
-        self.limit, self.wanted, self.plan = limit, wanted, plan
-        super().__init__(f"{wanted} holdings, {limit} allowed")
-
-
 class UnknownMachine(LookupError):
     """The market has never listed this machine, or forgot it."""
 

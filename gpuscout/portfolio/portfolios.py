@@ -13,6 +13,7 @@ from config.platforms import PlatformCatalogue
 from gpuscout.accounts.members import Member, Members
 from gpuscout.market.models import Quote
 from gpuscout.market.ports import Market
+from gpuscout.plans.limits import Allowance, allowance_of
 from gpuscout.plans.tiers import Plans, TierOf
 from gpuscout.portfolio import csv_import
 from gpuscout.portfolio.advice import advise
@@ -29,7 +30,6 @@ from gpuscout.portfolio.models import (
     HoldingDraft,
     HoldingValuation,
     Input,
-    LimitReached,
     NoValue,
     Payback,
     PortfolioView,
@@ -100,7 +100,10 @@ class Portfolios:
 
     async def limit(self, member_id: int) -> int | None:
         """See :meth:`gpuscout.portfolio.ports.PortfolioPort.limit`."""
-        return self._plans[await self._tiers.tier(member_id)].limit("holdings")
+        return (await self._allowance(member_id)).limit
+
+    async def _allowance(self, member_id: int) -> Allowance:
+        return await allowance_of(self._plans, self._tiers, member_id, "holdings")
 
     async def list(self, member_id: int) -> Sequence[Holding]:
         """See :meth:`gpuscout.portfolio.ports.PortfolioPort.list`."""
@@ -126,9 +129,9 @@ class Portfolios:
             rows.append(_row(checked))
         if not rows:
             return ()
-        limit = await self.limit(member_id)
-        added = await self._rows.add(member_id, rows, self._clock(), limit, self._on_change)
-        self._refuse(added, limit, len(rows))
+        allowed = await self._allowance(member_id)
+        added = await self._rows.add(member_id, rows, self._clock(), allowed.limit, self._on_change)
+        _refuse(added, allowed, len(rows))
         return await self._followed.holdings(added.rows)
 
     async def find_machine(self, machine_id: int, platform: str = "vast") -> HoldingDraft:
@@ -166,9 +169,9 @@ class Portfolios:
 
     async def restore(self, member_id: int, holding_id: str) -> Holding | None:
         """See :meth:`gpuscout.portfolio.ports.PortfolioPort.restore`."""
-        now, limit = self._clock(), await self.limit(member_id)
-        back = await self._rows.restore(member_id, holding_id, now - UNDO_FOR, now, limit, self._on_change)
-        self._refuse(back, limit, 1)
+        now, allowed = self._clock(), await self._allowance(member_id)
+        back = await self._rows.restore(member_id, holding_id, now - UNDO_FOR, now, allowed.limit, self._on_change)
+        _refuse(back, allowed, 1)
         return (await self._followed.holdings(back.rows))[0] if back.rows else None
 
     async def keep_facts(self, member_id: int) -> int:
@@ -187,14 +190,6 @@ class Portfolios:
 
     def _check(self, draft: HoldingDraft) -> HoldingDraft:
         return check_draft(draft, self._gpus, self._platforms, self._clock().date())
-
-    def _refuse(self, added: Added, limit: int | None, more: int) -> None:
-        if added.taken is not None:
-            raise AlreadyHeld(added.taken)
-        if added.full is not None and limit is not None:
-            wanted = added.full + more
-            plan = self._plans.lifts("holdings", wanted)
-            raise LimitReached(limit, wanted, plan.name if plan is not None else None)
 
     # --- values ---
 
@@ -253,7 +248,9 @@ class Portfolios:
         holdings = await self.list(member_id)
         look = await self._look(member_id, holdings)
         found = []
-        for holding in holdings:
+        for number, holding in enumerate(holdings):
+            if number % _TURN == _TURN - 1:
+                await asyncio.sleep(0)
             value = await self._value(holding, look)
             terms = self._terms(holding, value.basis, look)
             quotes = look.quotes[holding.gpu]
@@ -304,6 +301,14 @@ class Portfolios:
     def template_csv(self) -> str:
         """See :meth:`gpuscout.portfolio.ports.PortfolioPort.template_csv`."""
         return csv_import.template_csv()
+
+
+def _refuse(added: Added, allowed: Allowance, more: int) -> None:
+    """Raise what stood in the way of *more* holdings, if anything did."""
+    if added.taken is not None:
+        raise AlreadyHeld(added.taken)
+    if added.full is not None:
+        allowed.check(added.full + more)
 
 
 def _row(draft: HoldingDraft) -> dict[str, Any]:

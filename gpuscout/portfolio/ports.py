@@ -45,7 +45,7 @@ class PortfolioPort(Protocol):
 
         Raises:
             BadHolding: a value that cannot be.
-            LimitReached: the plan's holdings are used up.
+            gpuscout.plans.limits.LimitReached: the plan's holdings are used up.
         """
         ...
 
@@ -65,7 +65,7 @@ class PortfolioPort(Protocol):
         """Store a holding that follows a machine of the market.
 
         Raises:
-            UnknownMachine, AlreadyHeld, LimitReached
+            UnknownMachine, AlreadyHeld, gpuscout.plans.limits.LimitReached
         """
         ...
 
@@ -85,7 +85,7 @@ class PortfolioPort(Protocol):
         """Bring a removed holding back; None when it is gone for good.
 
         Raises:
-            LimitReached, AlreadyHeld
+            gpuscout.plans.limits.LimitReached, AlreadyHeld
         """
         ...
 

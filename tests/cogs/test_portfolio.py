@@ -131,7 +131,7 @@ async def test_the_limit_names_the_plan_that_lifts_it(scene: Scene, world: World
     for _ in range(10):
         await add(scene)
     shown = await add(scene)
-    assert "Your plan allows 10 holdings, and this would make 11; Individual allows that many." in texts(shown.response)
+    assert "Free allows 10 holdings; Individual allows 50." in texts(shown.response)
     assert len(world.holding_rows.rows) == 10
     world.tiers.tiers[scene.alice.id] = "individual"
     await add(scene)
@@ -281,7 +281,7 @@ async def test_how_the_totals_are_computed(scene: Scene) -> None:
     how = await scene.alice.click(shown.response, label="How is this computed?")
     text = texts(how.response)
     assert how.ephemeral
-    assert "sums over the 1 holdings that can be valued" in text
+    assert "those of the one holding that can be valued" in text
     assert "**Rig 1: 8 × RTX 4090**\n8 GPUs × $0.35 × 24 h ×" in text
 
 
@@ -364,7 +364,7 @@ async def test_undo_keeps_to_the_plans_limit(scene: Scene, world: World) -> None
     for _ in range(10):
         await add(scene)
     full = await scene.alice.click(shown.response, label="Undo")
-    said = "Your plan allows 10 holdings, and this would make 11; Individual allows that many."
+    said = "Free allows 10 holdings; Individual allows 50."
     assert said in texts(full.followups[-1] if full.followups else full.response)
 
 

@@ -126,7 +126,7 @@ async def test_a_machine_that_nobody_lists_stores_nothing_and_may_be_tried_again
 async def test_more_than_the_plan_allows(scene: Scene, world: World) -> None:
     shown = await give(scene, HEADER + "rtx-4090,1,,,\n" * 11)
     text = texts(shown.response)
-    assert "⚠️ Your plan allows 10 holdings, and this would make 11; Individual allows that many." in text
+    assert "⚠️ Free allows 10 holdings; Individual allows 50." in text
     assert "Add 11 holdings" not in buttons(shown.response)
     await give(scene, GOOD)
     assert world.holding_rows.rows == {}

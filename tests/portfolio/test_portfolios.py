@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
+from gpuscout.plans.limits import LimitReached
 from gpuscout.portfolio.models import (
     AlreadyHeld,
     BadHolding,
-    LimitReached,
     UnknownMachine,
 )
 from gpuscout.portfolio.portfolios import Portfolios
@@ -65,7 +65,8 @@ async def test_the_limit_names_the_plan_that_lifts_it(portfolios: Portfolios) ->
     await portfolios.add_many(ANN, [draft()] * 9)
     with pytest.raises(LimitReached) as refused:
         await portfolios.add_many(ANN, [draft()] * 2)
-    assert (refused.value.limit, refused.value.wanted, refused.value.plan) == (10, 11, "Individual")
+    assert (refused.value.limit, refused.value.plan.name) == (10, "Free")
+    assert refused.value.lifting is not None and refused.value.lifting.name == "Individual"
     assert len(await portfolios.list(ANN)) == 9
     await portfolios.add(ANN, draft())
     assert await portfolios.add_many(ANN, []) == ()
