@@ -30,7 +30,8 @@ from storage.machines import MachineStore
 from storage.notifications import NotificationStore
 
 SYNC_ALL_JOB = "alerts.sync_all"
-"""Fits every rule about a portfolio or a watchlist: markets come and go though no member changes anything."""
+"""Fits every rule about a portfolio or a watchlist: markets come and go though no member changes anything. Then it
+forgets numbers that nobody watches."""
 SYNC_EVERY = timedelta(hours=1)
 TICK_JOB = "alerts.tick"
 """What is due by time alone: expiries, digests of alerts, the end of old entries."""
@@ -106,5 +107,6 @@ def alerts_handlers(room: AlertRoom, wake: Callable[[], None]) -> dict[str, Hand
 
     async def sync_all(_run: JobRun) -> None:
         await room.alerts.sync()
+        await room.engine.tidy()
 
     return {EVALUATE_JOB: evaluate, TICK_JOB: tick, SYNC_JOB: sync, SYNC_ALL_JOB: sync_all}

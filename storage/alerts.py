@@ -123,15 +123,21 @@ class AlertStore:
             }
             for (metric, subject, days), (series_id, value, at) in sorted(specs.items())
         ]
-        await conn.execute(self.db.insert(key).on_conflict_do_nothing(), rows)
         subjects = sorted({subject for _, subject, _ in specs})
-        found: dict[KeyIdentity, int] = {}
-        for first in range(0, len(subjects), 500):
-            part = subjects[first : first + 500]
-            query = select(key.c.id, key.c.metric, key.c.subject, key.c.days).where(key.c.subject.in_(part))
-            for row in await conn.execute(query):
-                found[(row.metric, row.subject, row.days)] = row.id
-        return {identity: found[identity] for identity in specs}
+        for _ in range(3):
+            found: dict[KeyIdentity, int] = {}
+            for first in range(0, len(subjects), 500):
+                part = subjects[first : first + 500]
+                query = select(key.c.id, key.c.metric, key.c.subject, key.c.days).where(key.c.subject.in_(part))
+                # Held until triggers are of them: nothing forgets them meanwhile.
+                for row in await conn.execute(query.order_by(key.c.id).with_for_update(read=True, key_share=True)):
+                    found[(row.metric, row.subject, row.days)] = row.id
+            if specs.keys() <= found.keys():
+                return {identity: found[identity] for identity in specs}
+            missing = [row for row in rows if (row["metric"], row["subject"], row["days"]) not in found]
+            await conn.execute(self.db.insert(key).on_conflict_do_nothing(), missing)
+            # Looked up once more: another process may have made them, or forget one that nobody watches.
+        raise RuntimeError("keys of a rule vanish as fast as they are made")
 
     async def triggers(self, conn: AsyncConnection, rule_id: int) -> Sequence[Row[Any]]:
         """A rule's triggers with the identity of the key that they belong to (of anchored ones their home)."""

@@ -169,6 +169,12 @@ class Acting:
         else:
             if trigger.wake_at is None or trigger.wake_at > cycle.at:
                 return
+            if trigger.home_id is None and key.poll != cycle.poll:
+                # A repeat says how it is now, which only a value of now can: it stays due until there is one.
+                if seen is not None and key.held is not None and key.held_poll == cycle.poll:
+                    row_of = _held_row(trigger, key, key.held, key.held_value, trigger.base, moment(cycle.at))
+                    batch.ledger.append(row_of)
+                return
             if seen is None:
                 outcome = Outcome(stored=[replace(trigger, wake_at=None)])
             else:

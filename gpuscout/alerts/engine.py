@@ -23,6 +23,7 @@ from gpuscout.alerts.tell import Receiver, Teller, Telling
 from gpuscout.alerts.values import Doubt, Figures, gpu_of
 from storage import alerts_values as figures
 from storage.alerts_eval import CHUNK, EvaluationStore, Hit, LedgerRow, chunks
+from storage.alerts_keys import bind_series, purge_keys
 from storage.alerts_work import WorkRow, waiting_work, work_done
 from storage.machines import FEED as MACHINES
 
@@ -91,6 +92,7 @@ class Engine:
         return False
 
     async def _cycle(self, cycle: Cycle, rows: Sequence[WorkRow], doubt: Doubt) -> int:
+        await bind_series(self._evaluation.db)
         values = await self._values.of(rows, doubt)
         for part in chunks(values):
             async with self._evaluation.db.write() as conn:
@@ -120,6 +122,10 @@ class Engine:
             await self._evaluation.purge(conn, now - LEDGER_KEPT, now - REMOVED_KEPT)
         return told
 
+    async def tidy(self) -> int:
+        """Forget numbers that nobody watches any more; how many."""
+        return await purge_keys(self._evaluation.db)
+
     async def _receiver(self, member_id: int, server: bool) -> Receiver:
         return Receiver() if server else await self._teller.receiver(member_id)
 
@@ -135,7 +141,12 @@ class Engine:
             rule, owner = Rule.model_validate(row.spec), owner_of(row)
             await self._evaluation.end(conn, [rule_id], "expired", now)
             item = ExpiredItem(
-                rule_id=rule_id, when=rule.when, kind=rule.kind, expired_at=row.expires_at, fired=row.fires
+                rule_id=rule_id,
+                server=owner.server,
+                when=rule.when,
+                kind=rule.kind,
+                expired_at=row.expires_at,
+                fired=row.fires,
             )
             found = await self._teller.expired(conn, owner, item, receiver)
             mark = f"e:{int(row.expires_at.timestamp())}"

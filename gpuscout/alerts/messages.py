@@ -126,6 +126,7 @@ class ExpiredItem(BaseModel):
 
     type: Literal["alert_expired"] = "alert_expired"
     rule_id: int
+    server: bool = False
     when: Condition
     kind: Kind
     expired_at: AwareDatetime

@@ -13,6 +13,7 @@ from gpuscout.market.fallback import FallbackState
 from gpuscout.market.models import STALE_LIMIT
 from gpuscout.portfolio.ports import PortfolioPort
 from storage import alerts_values as figures
+from storage.alerts_keys import hires
 from storage.market_many import ids_of
 from storage.state import AppState
 
@@ -49,9 +50,19 @@ class Readings:
         doubt = await self._doubt()
         found = await self._series([spec for spec in specs if spec.texts is not None], doubt, now)
         machines = []
+        hired = await hires(self._figures.db, [spec.subject for spec in specs if spec.metric == "m_rented"])
         for spec in specs:
             if spec.metric in MACHINE_METRICS:
-                machines.append(SimpleNamespace(id=spec.identity, metric=spec.metric, subject=spec.subject))
+                known = hired.get(spec.subject)
+                machines.append(
+                    SimpleNamespace(
+                        id=spec.identity,
+                        metric=spec.metric,
+                        subject=spec.subject,
+                        value=None if known is None else known.value,
+                        since=None if known is None else known.since,
+                    )
+                )
             elif spec.metric in ("spread_percent", "spread_usd"):
                 spread = await self._figures.of_spread(spec.subject, spec.metric, int(now.timestamp()), doubt)
                 if spread is not None:

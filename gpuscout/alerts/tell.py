@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any, Final
 from zoneinfo import ZoneInfo
@@ -167,11 +167,11 @@ class Teller:
         due = None if receiver.choice is None else quiet_until(receiver.choice, receiver.zone, now)
         return await self._notifications.add(
             conn,
-            target_of(owner),
+            replace(target_of(owner), role_id=None),  # an end is no alarm: it mentions no role
             "notice",
             item.model_dump(mode="json"),
             item_key=f"alert-expired:{item.rule_id}:{int(item.expired_at.timestamp())}",
-            group_key=f"alert-expired:{owner.key}",
+            group_key=f"alert-expired:{owner.key}" + (f":{owner.channel_id}" if owner.server else ""),
             at=now,
             due_at=due,
         )

@@ -94,9 +94,7 @@ def alert_message(items: Sequence[AlertItem], facts: MessageFacts, t: Text) -> A
     if not items:
         raise ValueError("an alert message needs an item")
     ordered = sorted(items, key=lambda item: (_RANK[item.severity], -item.at.timestamp()))
-    unique = list(
-        {(item.rule_id, item.gpu, item.platform, item.machine_id, item.at): item for item in ordered}.values()
-    )
+    unique = list({_identity(item): item for item in ordered}.values())
     chart = alert_chart(unique[0], facts.history, facts.names, t, facts.timezone, simulated=facts.simulated)
     return AlertMessage(
         text=plain_text(unique, facts, t),
@@ -104,6 +102,12 @@ def alert_message(items: Sequence[AlertItem], facts: MessageFacts, t: Text) -> A
         view=_controls(unique, facts, t),
         chart=chart if len(unique) == 1 else None,
     )
+
+
+def _identity(item: AlertItem) -> tuple[object, ...]:
+    """What a firing is told of; of two with the same, one is enough."""
+    series = (item.gpu, item.platform, item.region, item.tier, item.verification)
+    return (item.rule_id, *series, item.machine_id, item.holding_id, item.at)
 
 
 def plain_text(items: Sequence[AlertItem], facts: MessageFacts, t: Text) -> str:
@@ -313,6 +317,15 @@ def _pick(items: Sequence[AlertItem], facts: MessageFacts, t: Text) -> ui.Select
 # --- the end of a rule ---
 
 
+def _ended_line(item: ExpiredItem, facts: MessageFacts, t: Text) -> str:
+    rule = words.rule_text(item.when, facts.names, t)
+    if item.fired == 0:
+        return t("{rule} – not fired", rule=rule)
+    if item.fired == 1:
+        return t("{rule} – fired once", rule=rule)
+    return t("{rule} – fired {count} times", rule=rule, count=t.number(item.fired))
+
+
 def expired_message(items: Sequence[ExpiredItem], facts: MessageFacts, t: Text) -> AlertMessage:
     """The notice that rules have ended, with a button that renews.
 
@@ -322,15 +335,15 @@ def expired_message(items: Sequence[ExpiredItem], facts: MessageFacts, t: Text) 
     if not items:
         raise ValueError("a notice needs an item")
     one = items[0]
-    lines = [
-        t("{rule} – fired {count} times", rule=words.rule_text(item.when, facts.names, t), count=t.number(item.fired))
-        for item in items[:LISTED]
-    ]
-    title = (
-        t("An alert of yours has ended")
-        if len(items) == 1
-        else t("{count} of your alerts have ended", count=t.number(len(items)))
-    )
+    lines = [_ended_line(item, facts, t) for item in items[:LISTED]]
+    guild = facts.guild_id if one.server else None
+    count = t.number(len(items))
+    if guild is not None:
+        title = t("{count} of this server's alerts have ended", count=count)
+        title = t("An alert of this server has ended") if len(items) == 1 else title
+    else:
+        title = t("{count} of your alerts have ended", count=count)
+        title = t("An alert of yours has ended") if len(items) == 1 else title
     embed = discord.Embed(
         title=f"⌛ {title}", description=_fit(lines, 3900), colour=OFFLINE, timestamp=max(i.expired_at for i in items)
     )
@@ -340,10 +353,11 @@ def expired_message(items: Sequence[ExpiredItem], facts: MessageFacts, t: Text) 
             ui.Button(
                 label=t("Renew for 90 days"),
                 style=discord.ButtonStyle.primary,
-                custom_id=pack(AlertAction.RENEW, one.rule_id),
+                custom_id=pack(AlertAction.RENEW, one.rule_id, guild_id=guild),
             )
         )
-        view.add_item(ui.Button(label=t("Why?"), custom_id=pack(AlertAction.WHY, one.rule_id)))
+        why = pack(AlertAction.WHY, one.rule_id, guild_id=guild)
+        view.add_item(ui.Button(label=t("Why?"), custom_id=why))
     else:
         options = [
             discord.SelectOption(
@@ -351,7 +365,6 @@ def expired_message(items: Sequence[ExpiredItem], facts: MessageFacts, t: Text) 
             )
             for item in items[:LISTED]
         ]
-        view.add_item(
-            ui.Select(custom_id=pack(AlertAction.PICK), placeholder=t("Choose one to renew it …"), options=options)
-        )
+        pick = pack(AlertAction.PICK, guild_id=guild)
+        view.add_item(ui.Select(custom_id=pick, placeholder=t("Choose one to renew it …"), options=options))
     return AlertMessage(f"⌛ {title}: {lines[0]}"[:1900], [embed], view)
