@@ -73,6 +73,7 @@ def problem_sentence(field: str, value: str, problem: str, t: Text) -> str:
         "machine": t("This holding follows a machine of the market, which says {field} itself.", field=name),
         "cells": t("The row has more cells than the first line has columns."),
         "csv": t("From here on the file is not CSV: a quotation mark is not closed, perhaps."),
+        "twice": t("Machine {value} is there twice; a portfolio has it once.", value=shown),
         "many": t("At most {limit} windows are kept.", limit=MAX_WINDOWS),
         "window": t("“{value}” is no window; write it like “Mon-Fri 22:00-06:00 0.12”.", value=shown),
         "quarter": t(

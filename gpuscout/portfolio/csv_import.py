@@ -45,6 +45,10 @@ COLUMNS: Final[Mapping[str, str]] = {
 _UNDECIDED = frozenset({"", "undecided", "any"})
 _UNCATALOGUED = re.compile(r"x-[a-z0-9][a-z0-9._+-]*")
 """Slugs of models that the market lists and the catalogue does not know: an exported file names them so."""
+_GROUPED_ENGLISH = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d*)?")
+_GROUPED_GERMAN = re.compile(r"\d{1,3}(?:\.\d{3})+,\d*")
+_THOUSANDS = re.compile(r"[1-9]\d{0,2}(?:(?:\.\d{3})+|(?:,\d{3})+)")
+"""Of a sum, as in the form: ``16.000`` and ``16,000`` are thousands, for nobody writes thousandths of a dollar."""
 _FORMULA = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
 
 
@@ -78,7 +82,10 @@ class CsvReport:
 
 
 def parse_csv(data: bytes, gpus: GpuCatalogue, platforms: PlatformCatalogue, today: date) -> CsvReport:
-    """Read a file: UTF-8, with commas, semicolons or tabs; with semicolons or tabs a decimal comma is understood."""
+    """Read a file: UTF-8, with commas, semicolons or tabs; with semicolons or tabs a decimal comma is understood.
+
+    A machine counts once, for it cannot be in a portfolio twice.
+    """
     if len(data) > MAX_BYTES:
         return CsvReport(refused="large")
     try:
@@ -94,6 +101,7 @@ def parse_csv(data: bytes, gpus: GpuCatalogue, platforms: PlatformCatalogue, tod
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     rows: list[HoldingDraft] = []
     errors: list[RowError] = []
+    machines: set[tuple[str | None, int]] = set()
     bad = 0
     header: list[str] | None = None
     ignored: list[str] = []
@@ -113,7 +121,12 @@ def parse_csv(data: bytes, gpus: GpuCatalogue, platforms: PlatformCatalogue, tod
             if len(rows) + bad >= MAX_ROWS:
                 return CsvReport(refused="rows")
             try:
-                rows.append(_draft(header, cells, delimiter, gpus, platforms, today))
+                draft = _draft(header, cells, delimiter, gpus, platforms, today)
+                if draft.machine_id is not None:
+                    if (machine := (draft.platform, draft.machine_id)) in machines:
+                        raise BadHolding("machine_id", draft.machine_id, "twice")
+                    machines.add(machine)
+                rows.append(draft)
             except BadHolding as error:
                 bad += 1
                 errors.append(RowError(begun, error.field, str(error.value)[:MAX_CELL], error.problem))
@@ -171,7 +184,14 @@ def _draft(
 
 def _number(name: str, text: str, delimiter: str) -> float:
     plain = text.removeprefix("$").strip()
-    if delimiter != "," and "." not in plain:
+    if delimiter == ",":
+        grouped = _GROUPED_ENGLISH.fullmatch(plain) is not None
+        plain = plain.replace(",", "") if grouped else plain
+    elif _GROUPED_GERMAN.fullmatch(plain):
+        plain = plain.replace(".", "").replace(",", ".")
+    elif name == "purchase_price" and _THOUSANDS.fullmatch(plain):
+        plain = plain.replace(".", "").replace(",", "")
+    elif "." not in plain:
         plain = plain.replace(",", ".")
     try:
         return float(plain)

@@ -120,10 +120,12 @@ class Portfolios:
 
     async def add_many(self, member_id: int, drafts: Sequence[HoldingDraft]) -> Sequence[Holding]:
         """See :meth:`gpuscout.portfolio.ports.PortfolioPort.add_many`."""
-        rows = []
+        rows: list[dict[str, Any]] = []
         for draft in drafts:
             checked = self._check(draft)
             if checked.machine_id is not None:
+                if any((r["platform"], r["machine_id"]) == (checked.platform, checked.machine_id) for r in rows):
+                    raise BadHolding("machine_id", checked.machine_id, "twice")
                 found = await self.find_machine(checked.machine_id, checked.platform or "")
                 checked = replace(checked, **{name: getattr(found, name) for name in MACHINE_FIELDS})
             rows.append(_row(checked))

@@ -54,6 +54,38 @@ def test_a_german_spreadsheets_file() -> None:
     assert (row.asked_price, row.fee, row.purchased_on) == (0.35, 0.25, date(2025, 3, 1))
 
 
+@pytest.mark.parametrize(
+    ("delimiter", "typed", "meant"),
+    [
+        (";", "16.000", 16_000.0),
+        (";", "16,000", 16_000.0),
+        (";", "16.000,50", 16_000.5),
+        (";", "1.234.567", 1_234_567.0),
+        (";", "16000,5", 16_000.5),
+        (";", "16000.5", 16_000.5),
+        (";", "0,125", 0.125),
+        ("\t", "$ 16.000", 16_000.0),
+        (",", '"16,000"', 16_000.0),
+        (",", '"$16,000.50"', 16_000.5),
+        (",", "123.456", 123.456),
+    ],
+)
+def test_sums_as_spreadsheets_of_both_kinds_write_them(delimiter: str, typed: str, meant: float) -> None:
+    (row,) = parse(f"gpu{delimiter}purchase_usd\nRTX 4090{delimiter}{typed}\n").rows
+    assert row.purchase_price == meant
+
+
+def test_a_price_per_hour_is_no_sum() -> None:
+    rows = parse("gpu;price_usd_gpu_hour\nRTX 4090;1.234\nRTX 4090;1,234\n").rows
+    assert [row.asked_price for row in rows] == [1.234, 1.234]
+
+
+def test_a_machine_stands_there_once() -> None:
+    report = parse("machine_id,platform\n31416,vast\n27,vast\n31416,vast.ai\n")
+    assert [row.machine_id for row in report.rows] == [31416, 27]
+    assert [(error.line, error.field, error.problem) for error in report.errors] == [(4, "machine_id", "twice")]
+
+
 def test_bad_rows_are_named_by_line_and_reason_and_good_ones_kept() -> None:
     text = (
         "gpu,quantity,price_usd_gpu_hour,platform,purchased_on,name\n"  # 1

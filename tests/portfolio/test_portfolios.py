@@ -91,6 +91,14 @@ async def test_a_machine_is_followed(world: World, portfolios: Portfolios) -> No
     assert held.value.holding_id == added.id
 
 
+async def test_a_machine_twice_in_one_go_is_refused_by_name(portfolios: Portfolios) -> None:
+    found = await portfolios.find_machine(MACHINE)
+    with pytest.raises(BadHolding) as refused:
+        await portfolios.add_many(ANN, [found, found])
+    assert (refused.value.field, refused.value.problem) == ("machine_id", "twice")
+    assert await portfolios.list(ANN) == []
+
+
 async def test_a_machine_that_is_gone_is_shown_as_it_was(world: World, portfolios: Portfolios) -> None:
     added = await portfolios.add_machine(ANN, GONE)
     assert added.machine is not None and not added.machine.listed
