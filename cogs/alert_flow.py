@@ -121,6 +121,7 @@ class AlertFlow:
         if owner.server:
             return Reach(server_channel=owner.channel_id, role=owner.role_id)
         choice = await self.services.choices.get(owner.member_id)
+        mail = await self.services.mail.panel(owner.member_id)
         await timezones.warm()
         zone = preferences_of(interaction).member.timezone or "UTC"
         return Reach(
@@ -131,6 +132,7 @@ class AlertFlow:
             critical_passes=choice.critical_passes,
             muted=not choice.wants("alert"),
             dm_off=choice.dm_off_at is not None,
+            email_on=mail.on and mail.address is not None,
         )
 
     # --- saving ---

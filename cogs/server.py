@@ -32,7 +32,7 @@ from gpuscout.cards.kit import Card
 
 log = structlog.get_logger(__name__)
 
-SUBCOMMANDS = ("channels", "feed", "digest", "defaults", "timezone", "roles")
+SUBCOMMANDS = ("channels", "feed", "digest", "alerts", "defaults", "timezone", "roles")
 
 
 @app_commands.guild_only()

@@ -114,8 +114,9 @@ class AddForm(_Form):
 
 
 def _platforms(known: Sequence[Platform], chosen: str | None, t: Text) -> list[discord.SelectOption]:
-    """Platforms that take hosts first; at most 25."""
-    ranked = sorted(known, key=lambda p: (p.slug != chosen, not p.takes_new_hosts, not p.host_sets_price))[:24]
+    """Platforms with hosts of their own, those that take new ones first; at most 25."""
+    hosted = [p for p in known if p.who_may_host != "no" or p.slug == chosen]
+    ranked = sorted(hosted, key=lambda p: (p.slug != chosen, not p.takes_new_hosts, not p.host_sets_price))[:24]
     options = [discord.SelectOption(label=p.name[:100], value=p.slug, default=p.slug == chosen) for p in ranked]
     undecided = discord.SelectOption(
         label=t("Undecided: the largest that takes hosts")[:100], value=_UNDECIDED, default=chosen is None

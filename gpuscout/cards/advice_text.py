@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from config.i18n import Text
 from gpuscout.cards import portfolio_text as say
 from gpuscout.cards import price_text as words
@@ -14,6 +16,7 @@ from gpuscout.portfolio.advice_models import (
     NoPriceAdvice,
     NotEnoughEvidence,
     PriceAdvice,
+    RentPoint,
     Use,
 )
 from gpuscout.portfolio.evidence import MIN_MACHINES, MIN_PRICES, MIN_SIDE
@@ -196,6 +199,13 @@ def move_line(advice: HoldingAdvice, facts: PortfolioFacts, t: Text) -> str | No
 NOW_MARK, BEST_MARK = "•", "▸"
 
 
+def _band(points: Sequence[RentPoint], price: float | None) -> int | None:
+    """The band that a price lies in, or the nearer one when it lies between two; None outside of all."""
+    if price is None or not points or not points[0].low <= price <= points[-1].high:
+        return None
+    return min(range(len(points)), key=lambda place: max(points[place].low - price, price - points[place].high))
+
+
 def bands_table(price: PriceAdvice | NotEnoughEvidence, present: float | None, t: Text) -> str:
     """Rented share and income by price, 28 characters wide: it fits a phone.
 
@@ -205,9 +215,9 @@ def bands_table(price: PriceAdvice | NotEnoughEvidence, present: float | None, t
     digits = words.decimals(point.price for point in points)
     best = price.best_price if isinstance(price, PriceAdvice) and price.kind != "keep" else None
     cells = [[" $/h", "GPUs", t("rented"), t("fit"), "$"]]
-    for point in points:
-        here = present is not None and point.low <= present <= point.high
-        mark = BEST_MARK if best is not None and point.low <= best <= point.high else NOW_MARK if here else " "
+    at_best, at_present = _band(points, best), _band(points, present)
+    for place, point in enumerate(points):
+        mark = BEST_MARK if place == at_best else NOW_MARK if place == at_present else " "
         cells.append(
             [
                 f"{mark}{t.number(point.price, digits=digits)}",

@@ -61,8 +61,11 @@ def state_line(view: RuleView, now: datetime, t: Text) -> str:
     elif view.snoozed_until is not None and view.snoozed_until > now:
         parts.append("💤 " + t("snoozed until {when}", when=when_text(view.snoozed_until)))
     if view.last_fired_at is not None:
+        when = relative(view.last_fired_at)
         parts.append(
-            t("fired {count} times, last {when}", count=t.number(view.fires), when=relative(view.last_fired_at))
+            t("fired once, {when}", when=when)
+            if view.fires == 1
+            else t("fired {count} times, last {when}", count=t.number(view.fires), when=when)
         )
     elif not isinstance(view.rule.when, DigestRule):
         parts.append(t("not fired yet"))
@@ -105,11 +108,12 @@ def _teach(facts: ListFacts, t: Text) -> str:
         return t(
             "No alerts yet. Give {add} a channel, a kind and a level, and I post there when it happens.", add=facts.add
         )
+    when, level = t("when:"), t("level:")
     lines = [
         t("No alerts yet. {add} makes one, in one line:", add=facts.add),
-        f"- `when: {t('price below …')}` `gpu: RTX 4090` `level: 0.30`",
-        f"- `when: {t('price changes by … within 1 h, 24 h or 7 d')}` `gpu: H100 SXM` `level: -10%`",
-        f"- `when: {t('my machine: idle for some hours')}` `window: 24h`",
+        f"- `{when} {t('price below …')}` `gpu: RTX 4090` `{level} 0.30`",
+        f"- `{when} {t('price changes by … within 1 h, 24 h or 7 d')}` `gpu: H100 SXM` `{level} -10%`",
+        f"- `{when} {t('my machine: idle for some hours')}` `{t('window:')} 24h`",
         "-# "
         + t("Before it is saved you see the present value, where it will be told, and how often it would have fired."),
     ]

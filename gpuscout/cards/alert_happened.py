@@ -20,6 +20,7 @@ from gpuscout.alerts.rules import (
 )
 from gpuscout.cards.alert_text import Names, metric_name, percent, rule_text, subject, value_text, window_text
 from gpuscout.cards.kit import plain, relative
+from gpuscout.cards.portfolio_text import signed_money
 from gpuscout.portfolio.models import DAYS_A_MONTH
 
 _PRICES = frozenset({"price", "rented_price", "available_price"})
@@ -151,7 +152,11 @@ def story(item: AlertItem, names: Names, t: Text) -> list[str]:
         lines.append("🔁 " + t("It still is beyond your level; you asked to be told again."))
     small = [t("as of {when}", when=relative(item.at))]
     if item.fired_before and not item.test:
-        small.append(t("fired {count} times before", count=t.number(item.fired_before)))
+        small.append(
+            t("fired once before")
+            if item.fired_before == 1
+            else t("fired {count} times before", count=t.number(item.fired_before))
+        )
     lines.append(" · ".join(small))
     return lines
 
@@ -159,11 +164,11 @@ def story(item: AlertItem, names: Names, t: Text) -> list[str]:
 def impact_text(item: AlertItem, t: Text, *, private: bool = True) -> str:
     """Dollars a month: on the member's own holdings where he has some, else for one GPU that is rented all month."""
     if private and item.impact_month is not None:
-        amount = ("+" if item.impact_month > 0 else "") + t.money(item.impact_month)
+        amount = signed_money(item.impact_month, t)
         return t("**{amount}** a month on your holdings", amount=amount)
     if item.metric in _PRICES and item.before is not None and item.after is not None and item.before != item.after:
         month = (item.after - item.before) * 24 * DAYS_A_MONTH
-        amount = ("+" if month > 0 else "") + t.money(month)
+        amount = signed_money(month, t)
         return t("{amount} a month for a GPU rented all the time, before fee and power", amount=amount)
     if item.kind in ("machine", "new_model"):
         return t("not known")

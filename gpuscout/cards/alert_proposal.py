@@ -47,6 +47,7 @@ class Reach:
         critical_passes: whether critical ones come in quiet hours too.
         muted: whether he switched alerts off.
         dm_off: whether his direct messages are switched off because they did not arrive.
+        email_on: whether mail goes to an address that he confirmed.
         server_channel, role: of a server's alert, its channel and the role that it mentions.
     """
 
@@ -57,6 +58,7 @@ class Reach:
     critical_passes: bool = False
     muted: bool = False
     dm_off: bool = False
+    email_on: bool = False
     server_channel: int | None = None
     role: int | None = None
 
@@ -204,7 +206,8 @@ def channel_name(channel: str, reach: Reach, t: Text) -> str:
     """A channel in words; empty where it cannot be used."""
     if channel == "mention":
         return "" if reach.place is None else t("a mention in {channel}", channel=f"<#{reach.place}>")
-    return {"dm": t("direct message"), "email": t("e-mail, if you confirmed an address")}.get(channel, channel)
+    email = t("e-mail") if reach.email_on else t("e-mail, if you confirmed an address")
+    return {"dm": t("direct message"), "email": email}.get(channel, channel)
 
 
 def clock(minutes: int) -> str:

@@ -32,6 +32,7 @@ from gpuscout.alerts.rules import (
     WatchlistScope,
 )
 from gpuscout.cards.kit import plain, relative
+from gpuscout.cards.portfolio_text import MINUS
 from gpuscout.cards.price_text import NOTHING, region_name, tier_name
 from gpuscout.market.models import GLOBAL, Tier
 from storage.notifications import Severity
@@ -61,7 +62,7 @@ def severity_name(severity: Severity, t: Text) -> str:
 def percent(points: float, t: Text, *, signed: bool = False) -> str:
     """Per cent from points (10.0 is ten per cent), with a decimal only where there is one."""
     digits = 0 if round(points, 1) == round(points) else 1
-    return t.percent(points / 100, digits=digits, signed=signed)
+    return t.percent(points / 100, digits=digits, signed=signed).replace("-", MINUS)
 
 
 def _count(value: float, t: Text) -> str:

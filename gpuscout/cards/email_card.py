@@ -78,11 +78,11 @@ def email_card(facts: EmailFacts, settings: str, note: str | None, t: Text) -> C
     if not facts.available:
         colour = OFFLINE
         sections.append(t("This GPUScout sends no e-mail: its operator has set none up. Discord is where you hear."))
-    elif facts.address is None:
+    elif facts.address is None and facts.pending is None:
         sections.append(
             t("No address yet. Give one, follow the link that is sent to it, and e-mail is there when Discord fails.")
         )
-    else:
+    elif facts.address is not None:
         sections.append(_address(facts, t))
         if facts.off_reason is not None:
             colour = WARNING

@@ -169,7 +169,9 @@ def portfolio_formula_card(view: PortfolioView, facts: PortfolioFacts, t: Text) 
     sections = [
         "\n".join(
             (
-                t(
+                t("The totals are those of the one holding that can be valued:")
+                if totals.valued == 1
+                else t(
                     "The totals are the sums over the {count} holdings that can be valued:",
                     count=t.number(totals.valued),
                 ),

@@ -67,7 +67,12 @@ def import_card(report: CsvReport, existing: int, warning: str | None, facts: Po
     )
     if existing and good:
         lines.append(
-            t("They would be added to the {count} holdings that you have; none is replaced.", count=t.number(existing))
+            t("They would be added to the holding that you have; it is not replaced.")
+            if existing == 1
+            else t(
+                "They would be added to the {count} holdings that you have; none is replaced.",
+                count=t.number(existing),
+            )
         )
     if report.ignored:
         names = ", ".join(f"`{plain(name, 30).replace('`', '')}`" for name in report.ignored[:8])
@@ -151,7 +156,12 @@ def template_card(filename: str, facts: PortfolioFacts, t: Text) -> Card:
 
 def exported_card(filename: str, count: int, t: Text) -> Card:
     """The member's holdings as a file."""
-    said = t("{count} holdings as CSV; {command} reads the file again.", count=t.number(count), command="`import`")
+    command = "`/portfolio import`"
+    said = (
+        t("One holding as CSV; {command} reads the file again.", command=command)
+        if count == 1
+        else t("{count} holdings as CSV; {command} reads the file again.", count=t.number(count), command=command)
+    )
     container: ui.Container[Card] = ui.Container(accent_colour=ACCENT)
     container.add_item(ui.TextDisplay(f"## {t('Your portfolio')}\n{said}"))
     container.add_item(ui.File(f"attachment://{filename}"))

@@ -77,7 +77,7 @@ def server_card(settings: ServerSettings, facts: ServerFacts, commands: Mapping[
         f"**{t('Public answers')}** {_channels(settings, t)}\n-# {commands['channels']}",
         f"**{t('Market feed')}** {feed_line(settings, t)}\n-# {commands['feed']}",
         *feed_notes(settings, facts, t),
-        f"**{t('Digest')}** {commands['digest']}",
+        f"**{t('Digest')}** {commands['digest']} · **{t('Alerts')}** {commands['alerts']}",
         f"**{t('Defaults')}** {_defaults(facts, t)}\n-# {commands['defaults']}",
         f"**{t('Time zone')}** {plain(facts.zone, 120)}\n-# {commands['timezone']}",
         f"**{t('Alert roles')}** {_mentions('@&', settings.roles) or t('none')}\n-# {commands['roles']}",

@@ -156,7 +156,9 @@ def further_lines(kept: Mapping[str, int], t: Text) -> list[str]:
         )
         found.append(f"**{t('Portfolio')}** {said}")
     if alerts := number("alert_rule"):
-        found.append(f"**{t('Alerts')}** " + t("{count} rules, with what they did", count=t.number(alerts)))
+        said = t("{count} rules, with what they did", count=t.number(alerts))
+        said = t("one rule, with what it did") if alerts == 1 else said
+        found.append(f"**{t('Alerts')}** {said}")
     if number("digest_subscription"):
         found.append(f"**{t('Digest')}** " + t("when it comes, and when the last ones came"))
     if number("member_delivery"):
@@ -169,6 +171,7 @@ def further_lines(kept: Mapping[str, int], t: Text) -> list[str]:
         found.append(f"**{t('E-mail')}** {said}")
     if hooks := number("webhook_endpoint"):
         said = t("{count} addresses, their keys encrypted, and what was sent", count=t.number(hooks))
+        said = t("one address, its key encrypted, and what was sent") if hooks == 1 else said
         found.append(f"**{t('Webhooks')}** {said}")
     if events := number("outgoing_event"):
         found.append(f"**{t('Events for webhooks')}** " + t("{count} of the last 30 days", count=t.number(events)))

@@ -92,7 +92,7 @@ def test_the_embed_is_as_specified() -> None:
         ("Action Required", False),
     ]
     assert embed.fields[0].value == "RTX 4090 · Vast.ai"
-    assert embed.fields[1].value == "**-$42.10** a month on your holdings"
+    assert embed.fields[1].value == "**−$42.10** a month on your holdings"
     assert "</portfolio advice:1>" in str(embed.fields[2].value)
     assert message.text == "🔔 RTX 4090 fell below $0.30/h"
     assert message.chart is None
@@ -105,7 +105,7 @@ def test_severities_have_their_colours() -> None:
 
 def test_without_holdings_the_impact_is_that_of_one_gpu() -> None:
     (embed,) = alert_message([item()], FACTS, T).embeds
-    assert embed.fields[1].value == "-$14.61 a month for a GPU rented all the time, before fee and power"
+    assert embed.fields[1].value == "−$14.61 a month for a GPU rented all the time, before fee and power"
 
 
 def test_a_mention_tells_nothing_of_the_members_own() -> None:
@@ -228,7 +228,7 @@ TITLES = [
     "Machine 7: its listing has 2 days left",
     "RTX 4090: your price is above the market's p90",
     "RTX 4090: your price is below the market's p10",
-    "Your fleet's expected net earnings moved -10%: $18.00 a day",
+    "Your fleet's expected net earnings moved −10%: $18.00 a day",
     "New on Vast.ai: B300, RTX 4090",
 ]
 

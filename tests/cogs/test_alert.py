@@ -24,6 +24,7 @@ from gpuscout.alerts.rules import (
     Rule,
     WatchlistScope,
 )
+from gpuscout.delivery.mail.desk import MailPanel
 from gpuscout.portfolio.models import HoldingDraft
 from tests.cogs.conftest import Scene, buttons, pictures, selects, texts
 from tests.fakes import NOW, SEEN, World
@@ -137,6 +138,8 @@ async def test_quiet_hours_and_muted_alerts_are_said(scene: Scene, world: World)
     assert "it waits for their end" in text
     assert "You switched alerts off in </settings:" in text
     assert "**Told by** e-mail, if you confirmed an address" in text
+    world.mail.panels[scene.alice.id] = MailPanel(True, "ada@example.com", NOW)
+    assert "**Told by** e-mail\n" in texts((await propose(scene)).response) + "\n"
     critical = texts((await propose(scene, severity="critical")).response)
     assert "this one comes all the same" in critical
 
@@ -360,11 +363,12 @@ async def test_the_list_its_pages_and_a_panel(scene: Scene, world: World) -> Non
     await world.alerts.pause(f"m:{scene.alice.id}", 1)
     await world.alerts.snooze(f"m:{scene.alice.id}", 2, NOW + timedelta(hours=1))
     world.alerts.rules[3] = replace(world.alerts.rules[3], fires=4, last_fired_at=SEEN)
+    world.alerts.rules[4] = replace(world.alerts.rules[4], fires=1, last_fired_at=SEEN)
     first = await scene.alice.slash(scene.channel, "alert list")
     text = texts(first.response)
     assert "⏸️ **RTX 4090 · Vast.ai: price below $0.01/h**\n-# paused" in text
     assert "💤 snoozed until" in text
-    assert "fired 4 times, last <t:" in text
+    assert "fired 4 times, last <t:" in text and "fired once, <t:" in text
     assert "Page 1 of 2 (10 entries) · 10 of 25" in text
     (menu,) = selects(first.response)
     assert len(menu["options"]) == 8
