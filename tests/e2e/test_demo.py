@@ -14,15 +14,21 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
 
-from sandbox.discord.actor import Actor
+from sandbox.discord.actor import Actor, components
 
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE = 120.0
 PAGE = re.compile(r"Open  (http://127\.0\.0\.1:\d+)")
+FORMULA = re.compile(
+    r"8 GPUs × \$0\.35 × 24 h × ([\d.]+)% rented = \$([\d.]+), less \$([\d.]+) fee and \$([\d.]+) electricity"
+)
+NET = re.compile(r"\$([\d.]+)/day net expected")
+AS_OF = re.compile(r"as of <t:(\d+):R>")
 
 
 class Demo:
@@ -92,13 +98,27 @@ async def _member(page: str) -> tuple[str, str]:
     return state["me"]["id"], market["id"]
 
 
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the demos of this file run: whichever comes second need not write the history again."""
+    return tmp_path_factory.mktemp("demo")
+
+
+def _text(message: dict[str, Any]) -> str:
+    return json.dumps(message, ensure_ascii=False)
+
+
+def _labels(message: dict[str, Any]) -> list[str]:
+    return [str(each["label"]) for each in components(message) if each.get("label")]
+
+
 @pytest.mark.xdist_group("demo")
-async def test_a_newcomers_demo(tmp_path: Path) -> None:
+async def test_a_newcomers_demo(folder: Path) -> None:
     with socket.socket() as busy:
         busy.bind(("127.0.0.1", 0))
         busy.listen()
         taken = busy.getsockname()[1]
-        async with running(tmp_path, "--port", str(taken)) as demo:
+        async with running(folder, "--port", str(taken)) as demo:
             page = await demo.page()
             assert f"port {taken} is busy" in demo.text
             assert "Simulated market – no account or key used. Ctrl-C stops." in demo.text
@@ -113,9 +133,9 @@ async def test_a_newcomers_demo(tmp_path: Path) -> None:
                 assert "SIMULATED" in text and card["attachments"]
             assert await demo.stop() < 10.0
             assert demo.process.returncode == 0, demo.text
-    state = json.loads((tmp_path / "data/demo/demo.json").read_text())
+    state = json.loads((folder / "data/demo/demo.json").read_text())
 
-    async with running(tmp_path, "--port", "0") as again:
+    async with running(folder, "--port", "0") as again:
         page = await again.page()
         assert f"going on with the market of the last demo (seed {state['seed']})" in again.text
         assert "writing two years" not in again.text
@@ -124,8 +144,77 @@ async def test_a_newcomers_demo(tmp_path: Path) -> None:
             before = await ada.messages(market)
             assert any(message["attachments"] for message in before), "the earlier card is still there"
         assert await again.stop() < 10.0
-    later = json.loads((tmp_path / "data/demo/demo.json").read_text())
+    later = json.loads((folder / "data/demo/demo.json").read_text())
     assert later["seed"] == state["seed"] and later["simulated"] > state["simulated"]
+
+
+@pytest.mark.xdist_group("demo")
+async def test_a_host_adds_his_rig_and_is_told_once(folder: Path) -> None:
+    async with running(folder, "--port", "0") as demo:
+        page = await demo.page()
+        user, market = await _member(page)
+        async with Actor(page, int(user)) as ada:
+            rig = {"gpu": "rtx-4090", "quantity": 8, "price": 0.35, "platform": "vast"}
+            added = await ada.run(market, "portfolio", rig, subcommand="add", within=30)
+            _adds_up(_text(added))
+
+            pressed = await ada.click(added, "Alert me")
+            form = await ada.form(pressed, within=30)
+            [level] = [each["component"] for each in form["components"] if each["component"]["custom_id"] == "level"]
+            answers = {
+                "kind": ["price-below"],
+                "level": level["value"],
+                "window": "",
+                "severity": ["info"],
+                "expires": "",
+            }
+            proposal = await ada.answer(await ada.submit_modal(pressed, answers), within=30)
+            for said in ("**Now** price $", "**Told by** direct message", "**Last 90 days**"):
+                assert said in _text(proposal)
+            await ada.click(proposal, "Confirm")
+            await ada.changed(proposal, lambda message: "Alert saved" in _text(message), within=30)
+
+            told = await ada.wait_for_message(lambda message: bool(message["embeds"]), within=PATIENCE)
+            assert told["channel_id"] == (await ada.open_dm())["id"]
+            [embed] = told["embeds"]
+            assert "RTX 4090 fell below" in embed["title"] and "a month on your holdings" in _text(embed)
+            assert {"Why?", "Pause", "Show chart", "Edit"} <= set(_labels(told))
+            [snooze] = [each for each in components(told) if each.get("placeholder", "").startswith("Snooze")]
+
+            await _a_later_poll(ada, market, int(AS_OF.search(_text(embed))[1]))  # type: ignore[index]
+            assert [m["id"] for m in await ada.messages(told["channel_id"]) if m["embeds"]] == [told["id"]]
+            why = await ada.answer(await ada.click(told, "Why?"), within=30)
+            assert "sent by direct message" in _text(why) and told["id"] in _text(why)
+
+            hours = snooze["options"][0]["value"]
+            snoozed = await ada.answer(await ada.select(told, snooze["custom_id"], [hours]), within=30)
+            assert "Snoozed until" in _text(snoozed)
+            paused = await ada.answer(await ada.click(told, "Pause"), within=30)
+            assert "Paused" in _text(paused)
+        assert await demo.stop() < 10.0
+        assert demo.process.returncode == 0, demo.text
+
+
+def _adds_up(card: str) -> None:
+    """The card's net a day is what its own formula gives."""
+    formula, net = FORMULA.search(card), NET.search(card)
+    assert formula is not None and net is not None, card
+    rented, gross, fee, electricity = map(float, formula.groups())
+    assert gross == pytest.approx(8 * 0.35 * 24 * rented / 100, abs=0.05)
+    assert fee == pytest.approx(0.25 * gross, abs=0.01)
+    assert float(net[1]) == pytest.approx(gross - fee - electricity, abs=0.02)
+
+
+async def _a_later_poll(ada: Actor, market: str, before: int) -> None:
+    """Wait until the market has been read anew, and what that caused is done."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        found = AS_OF.search(_text(await ada.run(market, "price", {"gpu": "rtx-4090"}, within=30)))
+        if found is not None and int(found[1]) > before:
+            break
+        assert time.monotonic() < deadline, "the market was not read again"
+        await asyncio.sleep(4)
+    await asyncio.sleep(3)
 
 
 @pytest.mark.xdist_group("demo")
