@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Final, Protocol
 
@@ -21,7 +22,7 @@ from storage.engine import Database
 from storage.notifications import NotificationStore, Target
 from storage.webhooks import EndpointStore
 from storage.webhooks_deliveries import DeliveryStore
-from storage.webhooks_model import Attempt, Delivery, Endpoint, OffReason
+from storage.webhooks_model import Attempt, Delivery, Endpoint, OffReason, StoredEvent
 
 log = structlog.get_logger(__name__)
 
@@ -72,7 +73,7 @@ class WebhookFanout:
         async with self._db.read() as conn:
             event = await self._deliveries.event(conn, event_id)
             wanting = [] if event is None else await self._endpoints.subscribers(conn, event)
-        chosen = [one.id for one in wanting if event is not None and event_data(event, one) is not None]
+        chosen = [] if event is None else await _with_data(event, wanting)
         made = 0
         for start in range(0, len(chosen), _CHUNK):
             async with self._db.write() as conn:
@@ -81,6 +82,16 @@ class WebhookFanout:
         async with self._db.write() as conn:
             await finish(conn)
         return made
+
+
+async def _with_data(event: StoredEvent, endpoints: Sequence[Endpoint]) -> list[str]:
+    """Ids of the endpoints whose filters leave something. Few filters differ: each is looked at once."""
+    known: dict[tuple[str | None, str | None], bool] = {}
+    for one in endpoints:
+        if (one.gpu, one.platform) not in known:
+            known[one.gpu, one.platform] = event_data(event, one) is not None
+            await asyncio.sleep(0)
+    return [one.id for one in endpoints if known[one.gpu, one.platform]]
 
 
 class WebhookDeliverer:

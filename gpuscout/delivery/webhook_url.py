@@ -76,9 +76,10 @@ def read_address(text: str, rules: AddressRules) -> Target:
         raise BadAddress("port")
     _check_host(host, rules)
     match = _DISCORD_PATH.fullmatch(url.raw_path)
-    if match is not None and (host in DISCORD_HOSTS or here):
+    discord = host.removesuffix(".") in DISCORD_HOSTS
+    if match is not None and (discord or here):
         return Target(url, "discord", f"Discord …{match['id'][-4:]}")
-    if host in DISCORD_HOSTS:
+    if discord:
         raise BadAddress("discord")
     return Target(url, "http", _shown(url, host))
 

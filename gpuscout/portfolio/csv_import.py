@@ -122,10 +122,7 @@ def parse_csv(data: bytes, gpus: GpuCatalogue, platforms: PlatformCatalogue, tod
                 return CsvReport(refused="rows")
             try:
                 draft = _draft(header, cells, delimiter, gpus, platforms, today)
-                if draft.machine_id is not None:
-                    if (machine := (draft.platform, draft.machine_id)) in machines:
-                        raise BadHolding("machine_id", draft.machine_id, "twice")
-                    machines.add(machine)
+                _once(draft, machines)
                 rows.append(draft)
             except BadHolding as error:
                 bad += 1
@@ -180,6 +177,16 @@ def _draft(
         except ValueError:
             raise BadHolding("purchased_on", given["purchased_on"], "date") from None
     return check_draft(HoldingDraft(**values), gpus, platforms, today)
+
+
+def _once(draft: HoldingDraft, machines: set[tuple[str | None, int]]) -> None:
+    """Note the machine of a row among *machines*, where it may not be yet."""
+    if draft.machine_id is None:
+        return
+    machine = (draft.platform, draft.machine_id)
+    if machine in machines:
+        raise BadHolding("machine_id", draft.machine_id, "twice")
+    machines.add(machine)
 
 
 def _number(name: str, text: str, delimiter: str) -> float:

@@ -31,7 +31,9 @@ def test_possible(text: str, shown: str) -> None:
     assert found.url.fragment == ""
 
 
-@pytest.mark.parametrize("host", ["discord.com", "canary.discord.com", "ptb.discord.com", "discordapp.com"])
+@pytest.mark.parametrize(
+    "host", ["discord.com", "canary.discord.com", "ptb.discord.com", "discordapp.com", "Discord.com."]
+)
 @pytest.mark.parametrize("version", ["", "/v10"])
 def test_a_discord_channels(host: str, version: str) -> None:
     found = read_address(f"https://{host}/api{version}/webhooks/123456789012345678/{TOKEN}?thread_id=7", PUBLIC_ONLY)
