@@ -20,6 +20,7 @@ from pathlib import Path
 import typer
 
 from bot.app import App, build
+from bot.early import EARLY
 from config.logging import configure_logging
 from config.settings import ALL_ROLES, Settings
 from gpuscout.resilience.public_connect import WITH_LOOPBACK
@@ -36,18 +37,24 @@ INGEST_SECONDS = 20
 TOKEN = "sandbox-token"  # noqa: S105 - opens nothing but the sandbox
 MAIL_KEY = "SG.sandbox"
 SUGGESTIONS = [
-    "/price gpu:RTX 4090",
     "/portfolio add gpu:RTX 4090 quantity:8 price:0.35 platform:Vast.ai",
-    "/portfolio show",
+    "/price gpu:RTX 4090",
+    "/portfolio advice",
     "/alert list",
+    "/roi gpu:RTX 4090 price:1600",
     "/market",
     "/compare gpus:RTX 4090, RTX 5090, RTX 3090",
     "/price gpu:H100 SXM range:30d",
-    "/watchlist show",
+    "/digest set",
+    "/settings",
     "/status",
     "/help",
 ]
-WELCOME = "This is GPUScout on a simulated market: type /price, pick a GPU, and see what it earns its host."
+"""The first is the beginning of the demo's path; each further one shows another side of the product."""
+WELCOME = (
+    "This is GPUScout on a simulated market. Add a rig with the first suggestion below, press Alert me under its "
+    "figures, and confirm: within half a minute the market crosses your level, and a direct message tells you."
+)
 SIMULATED = "Simulated market – no account or key used. Ctrl-C stops."
 
 
@@ -239,6 +246,8 @@ async def serve_demo(
     loop = asyncio.get_running_loop()
     for name in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(name, stop.set)
+    if EARLY.seen:
+        return 130
 
     typer.echo("GPUScout demo")
     async with contextlib.AsyncExitStack() as stack:
