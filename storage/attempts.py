@@ -238,12 +238,22 @@ class DeliveryLedger:
         return True
 
     async def postpone(self, conn: AsyncConnection, notification_id: str, due_at: datetime) -> None:
-        """Not before *due_at*: quiet hours. What is open stays open for further items."""
-        await conn.execute(
-            update(notification)
-            .where(notification.c.id == notification_id, notification.c.state.not_in(CLOSED))
-            .values(due_at=due_at)
-        )
+        """Not before *due_at*: quiet hours. What is open stays open for what waits for the same time, and for nothing
+        else: a critical item must not wait with it. The deadline is counted from *due_at*."""
+        this = notification.c.id == notification_id
+        row = (await conn.execute(select(notification.c.group_key, notification.c.state).where(this))).one_or_none()
+        if row is None:
+            return
+        values: dict[str, Any] = {"due_at": due_at, "deadline_at": None}
+        suffix = f":{int(due_at.timestamp())}"
+        if row.state == "pending" and not row.group_key.endswith(suffix):
+            group = row.group_key + suffix
+            taken = select(notification.c.id).where(
+                notification.c.group_key == group, notification.c.state == "pending"
+            )
+            alone = (await conn.execute(taken)).first() is not None
+            values["group_key"] = f"{group}:{notification_id}" if alone else group
+        await conn.execute(update(notification).where(this, notification.c.state.not_in(CLOSED)).values(**values))
 
     async def poll_to_message(self, since: datetime, via: str = "dm") -> Sequence[float]:
         """Seconds from the poll to the message of all notifications sent since, quiet hours left out, unsorted."""

@@ -47,6 +47,7 @@ alert_rule = Table(
     Column("next_at", UtcDateTime),  # of a digest of alerts
     Column("last_fired_at", UtcDateTime),
     Column("fires", Integer, nullable=False, server_default="0"),
+    Column("trouble", String(16)),  # why it was paused by us: its channel takes no post
     Index("ix_alert_rule_owner_id", "owner", "id"),
     Index("ix_alert_rule_member_id", "member_id"),
     Index(
@@ -60,6 +61,12 @@ alert_rule = Table(
         "next_at",
         sqlite_where=text("state = 'active' AND next_at IS NOT NULL"),
         postgresql_where=text("state = 'active' AND next_at IS NOT NULL"),
+    ),
+    Index(
+        "ix_alert_rule_removed",
+        "updated_at",
+        sqlite_where=text("state = 'removed'"),
+        postgresql_where=text("state = 'removed'"),
     ),
     Index(
         "ix_alert_rule_scope",

@@ -224,13 +224,14 @@ class Alerts:
         row = await self._store.get(owner_key, rule_id)
         if row is None or row.state == "removed":
             return None
-        where = {"channel_id": channel_id, "role_id": role_id} if channel_id is not None else {}
+        where = {"channel_id": channel_id, "role_id": role_id, "trouble": None} if channel_id is not None else {}
         owner = owner_of(row)
         rule, parts, readings = await self._checked(owner, rule)
         allowance = await self._allowance(owner)
         state = "paused" if row.state == "paused" else "active"
         values = {**where, **await self._columns(owner, rule), "state": state}
-        return await self._begin(owner, rule_id, rule, parts, readings, values, allowance)
+        was = ("active", "paused", "expired", "done")
+        return await self._begin(owner, rule_id, was, rule, parts, readings, values, allowance)
 
     async def resume(self, owner_key: str, rule_id: int) -> RuleView | None:
         """See :meth:`gpuscout.alerts.ports.AlertsPort.resume`."""
@@ -307,13 +308,20 @@ class Alerts:
             rule = rule.model_copy(update={"manners": rule.manners.model_copy(update={"expires_at": None})})
         rule, parts, readings = await self._checked(owner, rule)
         allowance = await self._allowance(owner)
-        values = {**await self._columns(owner, rule), **values, "state": "active", "snoozed_until": None}
-        return await self._begin(owner, rule_id, rule, parts, readings, values, allowance)
+        values = {
+            **await self._columns(owner, rule),
+            **values,
+            "state": "active",
+            "snoozed_until": None,
+            "trouble": None,
+        }
+        return await self._begin(owner, rule_id, was, rule, parts, readings, values, allowance)
 
     async def _begin(
         self,
         owner: Owner,
         rule_id: int,
+        was: Sequence[str],
         rule: Rule,
         parts: Sequence[Part],
         readings: dict[Any, Reading],
@@ -325,8 +333,8 @@ class Alerts:
         async with self._store.db.write() as conn:
             await self._store.lock(conn, receiver_of(owner))
             row = await self._store.get(owner.key, rule_id, conn)
-            if row is None:
-                return None
+            if row is None or row.state not in was:
+                return None  # somebody else was quicker
             same = await self._store.same(owner.key, rule.fingerprint, conn, besides=rule_id)
             if same is not None:
                 raise Duplicate(view_of(same))

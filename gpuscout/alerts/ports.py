@@ -19,7 +19,11 @@ RuleState = Literal["active", "paused", "expired", "done", "removed"]
 
 @dataclass(frozen=True, slots=True)
 class RuleView:
-    """A stored rule."""
+    """A stored rule.
+
+    Attributes:
+        trouble: why it was paused by us; ``channel``: the server's channel takes no post.
+    """
 
     id: int
     owner: Owner
@@ -30,6 +34,7 @@ class RuleView:
     snoozed_until: datetime | None = None
     last_fired_at: datetime | None = None
     fires: int = 0
+    trouble: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,4 +31,5 @@ def view_of(row: Any) -> RuleView:
         snoozed_until=row.snoozed_until,
         last_fired_at=row.last_fired_at,
         fires=row.fires,
+        trouble=row.trouble,
     )

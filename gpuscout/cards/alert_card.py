@@ -52,7 +52,9 @@ class ListFacts:
 def state_line(view: RuleView, now: datetime, t: Text) -> str:
     """How a rule is: its state, and its firings."""
     parts = []
-    if view.state == "paused":
+    if view.state == "paused" and view.trouble == "channel":
+        parts.append("⚠️ " + t("paused: I may not post in its channel, or it is gone"))
+    elif view.state == "paused":
         parts.append(t("paused"))
     elif view.state == "expired":
         parts.append(t("ended"))

@@ -37,6 +37,7 @@ from gpuscout.delivery.channels import (
 )
 from gpuscout.delivery.fallback import Step, is_late, next_step
 from gpuscout.delivery.notify_ports import Hold, NotifyMetrics
+from gpuscout.delivery.notify_refused import pause_refused
 from gpuscout.delivery.notify_steps import Ended, GroupedSteps
 from gpuscout.delivery.ports import DeliveryFailed
 from storage.attempts import Arrived, Begun, DeliveryLedger, Notification
@@ -92,6 +93,7 @@ class Notifier:
         self._ledger = DeliveryLedger(db)
         self._steps = GroupedSteps(db, jobs, self._ledger, choices)
         self._notifications = notifications
+        self._refused = pause_refused(notifications)
         self._choices = choices
         self._servers = servers
         self._renderers = renderers
@@ -276,6 +278,8 @@ class Notifier:
     async def _give_up(self, told: Notification, hold: Hold) -> str:
         """Every channel refused, or there is none: no try can mend that. The ledger keeps it."""
         async with self._db.write() as conn:
+            if told.target.member_id is None:
+                await self._refused(conn, told, self._clock())
             await self._ledger.close(conn, told.id, "failed")
             await hold.finish(conn)
         self._count(told, "none", "failed")

@@ -10,6 +10,7 @@ from gpuscout.cards.kit import WARNING
 from gpuscout.cards.page import Page, page_card
 from gpuscout.delivery.channels import Letter, Message, Renderer
 from gpuscout.delivery.notify import DM_OFF
+from gpuscout.delivery.notify_refused import CHANNEL_REFUSED, channel_refused
 from storage.attempts import Notification
 
 NoticeRenderer = Callable[[Mapping[str, Any], Letter], Awaitable[Message | None]]
@@ -25,7 +26,7 @@ def notice_renderer(
         more: further notices by the ``notice`` of their payload; of several in one message the newest is told.
         whole: notices by the ``type`` of their payload that tell of all their items.
     """
-    known: dict[str, NoticeRenderer] = {DM_OFF: _dm_off, **(more or {})}
+    known: dict[str, NoticeRenderer] = {DM_OFF: _dm_off, CHANNEL_REFUSED: channel_refused, **(more or {})}
     of_type = dict(whole or {})
 
     async def render(told: Notification, letter: Letter) -> Message | None:

@@ -11,7 +11,9 @@ import pytest
 from discord.http import Route
 
 from gpuscout.accounts.delivery_choices import Quiet
+from gpuscout.alerts.rules import GpuScope, PriceRule, Rule
 from gpuscout.delivery.channels import NotSent
+from storage.alerts import AlertStore
 from storage.notifications import NOTIFY_JOB, Target
 from tests.delivery.notify_desk import ALICE_MAIL, MESSAGES, Desk, open_desk
 
@@ -238,7 +240,8 @@ async def test_quiet_hours_hold_it_back_without_counting_a_try_and_without_an_ap
     told = await desk.add()
     assert await desk.deliver() == "later"
     assert (await desk.get(told)).due_at == desk.clock() + timedelta(hours=2)
-    assert await desk.add("H100") == told  # still open: one message in the morning
+    morning = f"alert:{Target(desk.ann.id).key}:{int((desk.clock() + timedelta(hours=2)).timestamp())}"
+    assert await desk.add("H100", group_key=morning) == told  # still open: one message in the morning
     desk.clock.move(hours=1, minutes=59)
     assert await desk.due() == 0
     desk.clock.move(minutes=2)
@@ -254,6 +257,28 @@ async def test_critical_alerts_pass_where_the_member_wishes(desk: Desk) -> None:
     await desk.choices.change(desk.ann.id, quiet=Quiet(11 * 60, 14 * 60), critical_passes=True)
     await desk.add(severity="critical")
     assert await desk.deliver() == "sent"
+
+
+async def test_a_critical_alert_does_not_wait_with_one_that_quiet_hours_hold_back(desk: Desk) -> None:
+    await desk.choices.change(desk.ann.id, quiet=Quiet(11 * 60, 14 * 60), critical_passes=True)
+    told = await desk.add()
+    assert await desk.deliver() == "later"
+    critical = await desk.add("H100", severity="critical")
+    assert critical != told and await desk.deliver() == "sent"
+    assert [message["embeds"][0]["title"] for message in desk.said()] == ["H100"]
+
+
+async def test_after_quiet_hours_email_waits_for_its_deadline_as_ever(desk: Desk) -> None:
+    desk.mail.addresses[desk.ann.id] = ALICE_MAIL
+    await desk.choices.change(desk.ann.id, quiet=Quiet(11 * 60, 14 * 60))
+    told = await desk.add(deadline_at=desk.clock() + timedelta(minutes=15))
+    assert await desk.deliver() == "later"
+    desk.clock.move(hours=2)
+    await desk.break_discord(rate_limit={"route": MESSAGES, "times": 99, "retry_after": 60}, clear=True)
+    assert await desk.deliver() == "again"
+    desk.clock.move(minutes=5)
+    assert await desk.deliver() == "again"
+    assert await desk.tries(told) == [("dm", "failed"), ("dm", "failed")]
 
 
 async def test_muted_kinds_are_dropped(desk: Desk) -> None:
@@ -307,6 +332,28 @@ async def test_a_channel_that_is_gone_is_not_asked_again(desk: Desk) -> None:
     told = await desk.add(target=Target(None, desk.guild_id, 4242))
     assert await desk.deliver() == "failed"
     assert await desk.tries(told) == [("channel", "refused")]
+
+
+async def test_alerts_of_a_channel_that_is_gone_are_paused_and_their_maker_hears_of_it(desk: Desk) -> None:
+    now = desk.clock()
+    spec = Rule(when=PriceRule(scope=GpuScope(gpu="rtx-4090"), direction="below", level=0.3)).model_dump(mode="json")
+    common = {"kind": "price", "scope": "gpu", "spec": spec, "state": "active", "created_at": now, "updated_at": now}
+    store = AlertStore(desk.parts.db)
+    async with desk.parts.db.write() as conn:
+        for number, (channel, member) in enumerate([(4242, desk.ann.id), (4242, desk.ann.id), (4242, 0), (77, 1)]):
+            owner = {"owner": f"g:{desk.guild_id}", "server": True, "guild_id": desk.guild_id, "channel_id": channel}
+            await store.insert(conn, {**common, **owner, "member_id": member, "fingerprint": str(number)})
+        mine = {"owner": f"m:{desk.ann.id}", "member_id": desk.ann.id, "channel_id": 4242, "fingerprint": "mine"}
+        await store.insert(conn, {**common, **mine})
+    await desk.add(target=Target(None, desk.guild_id, 4242))
+    assert await desk.deliver() == "failed"
+    states = [(row.state, row.trouble) for row in await store.list(f"g:{desk.guild_id}")]
+    assert states == [("paused", "channel")] * 3 + [("active", None)]
+    assert [row.state for row in await store.list(f"m:{desk.ann.id}")] == ["active"]
+    desk.clock.move(seconds=1)
+    assert await desk.deliver() == "sent"
+    assert "2 alerts that you made there are paused." in str(desk.said()[0])
+    assert await desk.due() == 0
 
 
 # --- DM channels ---

@@ -72,12 +72,14 @@ def upgrade() -> None:
         _time("next_at"),
         _time("last_fired_at"),
         _integer("fires", nullable=False, default="0"),
+        _text("trouble", 16, nullable=True),
         sa.PrimaryKeyConstraint("id", name="pk_alert_rule"),
     )
     op.create_index("ix_alert_rule_owner_id", "alert_rule", ["owner", "id"])
     op.create_index("ix_alert_rule_member_id", "alert_rule", ["member_id"])
     _some("ix_alert_rule_expires_at", "alert_rule", ["expires_at"], "state = 'active' AND expires_at IS NOT NULL")
     _some("ix_alert_rule_next_at", "alert_rule", ["next_at"], "state = 'active' AND next_at IS NOT NULL")
+    _some("ix_alert_rule_removed", "alert_rule", ["updated_at"], "state = 'removed'")
     _some("ix_alert_rule_scope", "alert_rule", ["scope", "owner"], "scope IN ('portfolio', 'watchlist')")
     _some(
         "uq_alert_rule_condition",
