@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
-import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
@@ -16,6 +15,7 @@ import structlog
 
 from bot.alerts_role import AlertRoom, alerts_handlers, alerts_schedule
 from bot.digests_role import digest_renderers, digests_handlers, digests_schedule, make_digests
+from bot.early import EARLY, SIGNALS
 from bot.feed_role import feed_handlers, feed_schedule
 from bot.handlers import delivery_handlers, market_handlers
 from bot.keys import derive, secret_ring
@@ -583,11 +583,13 @@ async def serve(settings: Settings, roles: tuple[Role, ...], version: str) -> in
             raise KeyboardInterrupt
         stop.set()
 
-    for name in (signal.SIGINT, signal.SIGTERM):
+    for name in SIGNALS:
         loop.add_signal_handler(name, on_signal)
     try:
+        if EARLY.seen:
+            return 130
         async with build(settings, roles, version) as app:
             return await app.run(stop)
     finally:
-        for name in (signal.SIGINT, signal.SIGTERM):
+        for name in SIGNALS:
             loop.remove_signal_handler(name)

@@ -11,10 +11,11 @@ import sys
 from collections.abc import Coroutine
 from importlib import metadata
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any, Final, NoReturn
 
 import typer
 
+from bot.early import EARLY
 from config.settings import ALL_ROLES, Role, Settings, load_settings
 
 app = typer.Typer(
@@ -55,8 +56,13 @@ def version() -> str:
         return "0+source"
 
 
+WAITING: Final = ("run", "demo")
+"""Commands that set their own handlers of signals, once they are imported."""
+
+
 @app.callback()
 def options(
+    context: typer.Context,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
     _show: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
@@ -65,6 +71,8 @@ def options(
     """Options that every command has."""
     global _debug
     _debug = debug
+    if context.invoked_subcommand not in WAITING:
+        EARLY.release()
 
 
 def fail(message: str, code: int = 1) -> NoReturn:
@@ -344,7 +352,3 @@ def main() -> None:
         typer.echo(f"gpuscout: {_sentence(error)}", err=True)
         sys.exit(1)
     sys.exit(code)
-
-
-if __name__ == "__main__":
-    main()

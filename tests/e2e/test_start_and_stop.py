@@ -198,5 +198,6 @@ async def test_a_database_locked_by_another_writer_loses_nothing(tmp_path: Path)
         updates = db.execute("SELECT count(*) FROM market_update WHERE feed = 'v1'").fetchone()
         db.close()
         assert used == (1,)
-        assert set(states) == {"done"}
+        # What a tick added in the last moment waits for the next start.
+        assert set(states) <= {"done", "ready"}
         assert updates == (len(product.polls()),)

@@ -184,7 +184,10 @@ class Machine(RuleBasedStateMachine):
             async with self.db.read() as conn:
                 return list(
                     await conn.execute(
-                        select(job_table.c.id, job_table.c.state, job_table.c.attempts, job_table.c.run_at)
+                        # A dead letter makes a job of its own, which tells the owners.
+                        select(job_table.c.id, job_table.c.state, job_table.c.attempts, job_table.c.run_at).where(
+                            job_table.c.kind == "work"
+                        )
                     )
                 )
 
