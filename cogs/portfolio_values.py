@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import date, datetime
+from decimal import Decimal
 from typing import Any, Final
 
 from cogs.alert_values import read_count, read_level
@@ -46,6 +47,20 @@ def read_total(field: str, text: str) -> float | None:
     if _GROUPED.search(text):
         text = _GROUPED.sub(lambda match: re.sub(r"[.,]", "", match[0]), text)
     return read_number(field, text)
+
+
+def number_text(value: float | None) -> str:
+    """What :func:`read_number` reads back; empty for None."""
+    if value is None:
+        return ""
+    plain = f"{Decimal(repr(value)):f}"
+    return plain.rstrip("0").rstrip(".") if "." in plain else plain
+
+
+def total_text(value: float | None) -> str:
+    """What :func:`read_total` reads back: three decimals would be taken for thousands, so they get a fourth."""
+    text = number_text(value)
+    return f"{text}0" if _GROUPED.fullmatch(text) else text
 
 
 def read_percent(field: str, text: str) -> float | None:
@@ -159,13 +174,13 @@ def tariff_texts(plan: TariffPlan | None) -> tuple[str, str]:
     """What :func:`read_tariff` reads back: the base price and the lines of the windows."""
     if plan is None:
         return "", ""
-    return f"{plan.base:g}", "\n".join(_window_text(window) for window in plan.windows)
+    return number_text(plan.base), "\n".join(_window_text(window) for window in plan.windows)
 
 
 def _window_text(window: TariffWindow) -> str:
     names = [english.title() for english, _ in _DAYS]
     days = "daily" if len(window.days) == 7 else ",".join(names[day] for day in sorted(window.days))
-    return f"{days} {_clock(window.start)}-{_clock(window.end)} {window.price:g}"
+    return f"{days} {_clock(window.start)}-{_clock(window.end)} {number_text(window.price)}"
 
 
 def _clock(minutes: int) -> str:

@@ -84,7 +84,7 @@ class AddForm(_Form):
             "price",
             t("Price you ask, $ per GPU-hour"),
             t("As the renter pays it. Empty: the market's median"),
-            "" if self._preset.asked_price is None else f"{self._preset.asked_price:g}",
+            read.number_text(self._preset.asked_price),
         )
         self.platform: ui.Select[Any] = ui.Select(
             custom_id="platform", options=_platforms(flow.services.platforms.platforms, self._preset.platform, t)
@@ -94,7 +94,7 @@ class AddForm(_Form):
             "electricity",
             t("Electricity, $ per kWh"),
             t("Empty: as in your settings, else an assumption"),
-            _shown(self._preset.tariff),
+            read.number_text(self._preset.tariff),
         )
 
     async def on_submit(self, interaction: Interaction, /) -> None:
@@ -142,16 +142,16 @@ class EditForm(_Form):
                 "price",
                 t("Price you ask, $ per GPU-hour"),
                 t("As the renter pays it. Empty: the market's median"),
-                _shown(holding.asked_price),
+                read.number_text(holding.asked_price),
             )
         self.power = self.field(
-            "power", t("Watts per GPU"), t("Empty: the board power of the model"), _shown(holding.power_w)
+            "power", t("Watts per GPU"), t("Empty: the board power of the model"), read.number_text(holding.power_w)
         )
         self.tariff = self.field(
             "electricity",
             t("Electricity, $ per kWh"),
             t("Empty: as in your settings, else an assumption"),
-            _shown(holding.tariff),
+            read.number_text(holding.tariff),
         )
 
     async def on_submit(self, interaction: Interaction, /) -> None:
@@ -179,10 +179,13 @@ class CostsForm(_Form):
             "fee",
             t("What the platform keeps, %"),
             t("Empty: as the platform says"),
-            "" if holding.fee is None else f"{holding.fee * 100:g}",
+            read.number_text(None if holding.fee is None else round(holding.fee * 100, 10)),
         )
         self.cost = self.field(
-            "purchase", t("Purchase price, $"), t("For all of these GPUs together"), _shown(holding.purchase_price)
+            "purchase",
+            t("Purchase price, $"),
+            t("For all of these GPUs together"),
+            read.total_text(holding.purchase_price),
         )
         self.day = self.field(
             "date",
@@ -191,7 +194,7 @@ class CostsForm(_Form):
             holding.purchased_on.isoformat() if holding.purchased_on else "",
         )
         self.mining = self.field(
-            "mining", t("Mining, $ a day per GPU"), t("Before electricity"), _shown(holding.mining_usd_day)
+            "mining", t("Mining, $ a day per GPU"), t("Before electricity"), read.number_text(holding.mining_usd_day)
         )
 
     async def on_submit(self, interaction: Interaction, /) -> None:
@@ -204,10 +207,6 @@ class CostsForm(_Form):
         }
         await self._flow.edit(Reply(interaction, place_of(interaction)), self._state, values)
         record_interaction(interaction, "portfolio costs form", "component", "ok")
-
-
-def _shown(value: float | None) -> str:
-    return "" if value is None else f"{value:.10g}"
 
 
 class UploadForm(_Form):

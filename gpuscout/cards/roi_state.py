@@ -17,7 +17,8 @@ _WORD = re.compile(r"[a-z0-9][a-z0-9._+-]{0,79}")
 def pack(action: str, question: RoiQuestion) -> str | None:
     """The custom id of a button that does *action*; None where a long name leaves no room."""
     numbers = (question.cost, question.price, question.power_w, question.tariff, question.fee)
-    cells = ("" if number is None else f"{number:.6g}" for number in numbers)
+    # All digits: the button computes with them, and stores them. Nothing is rounded but what is shown.
+    cells = ("" if number is None else f"{number:.15g}" for number in numbers)
     parts = (action, question.gpu, question.platform or "", str(question.quantity), *cells)
     packed = PREFIX + "|".join(parts)
     return packed if len(packed) <= _LIMIT else None

@@ -61,8 +61,16 @@ def test_a_question_is_read_back(
     action, back = roi_state.unpack(custom_id)
     assert action == "how"
     assert (back.gpu, back.quantity, back.platform) == ("rtx-4090", quantity, platform)
-    assert back.cost == pytest.approx(cost, rel=1e-5)  # six figures are kept
+    assert back.cost == pytest.approx(cost, rel=1e-14)  # the button's figures are not rounded
     assert (back.power_w is None, back.tariff is None) == (power is None, tariff is None)
+
+
+def test_a_large_sum_keeps_its_dollars() -> None:
+    custom_id = roi_state.pack("add", RoiQuestion(gpu="h100-sxm", cost=1_234_567.89, quantity=64, price=2.1234567))
+    assert custom_id is not None
+    assert roi_state.unpack(custom_id)[1] == RoiQuestion(
+        gpu="h100-sxm", cost=1_234_567.89, quantity=64, price=2.1234567
+    )
 
 
 def test_a_long_name_leaves_no_room() -> None:

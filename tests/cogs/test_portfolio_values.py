@@ -38,6 +38,17 @@ def test_sums_have_thousands(text: str, value: float) -> None:
     assert read.read_total("purchase_price", text) == value
 
 
+@pytest.mark.parametrize("value", [123.456, 0.125, 99.999, 16_000.0, 1_234_567.891, 16_000.1, 0.01, 1e8, 7.5])
+def test_a_form_that_is_saved_unchanged_changes_no_sum(value: float) -> None:
+    assert read.read_total("purchase_price", read.total_text(value)) == value
+
+
+@given(st.floats(0, 5))
+def test_a_number_in_a_form_is_read_back(value: float) -> None:
+    text = read.number_text(value)
+    assert len(text) > 40 or read.read_number("tariff", text) == pytest.approx(value, rel=1e-9, abs=1e-12)
+
+
 @pytest.mark.parametrize("text", ["x", "5%", "1..2", "--1", "1e5", "∞", "0" * 90])
 def test_what_is_no_number(text: str) -> None:
     with pytest.raises(BadHolding) as error:
