@@ -35,6 +35,7 @@ from gpuscout.market.reader import VERSION_NAME
 from storage import tables as t
 from storage.engine import Database
 from storage.state import AppState
+from storage.tables_alerts import alert_work
 from tests.services import ServiceMissing, running_postgres
 
 CORE_LIMIT = 0.9
@@ -89,7 +90,7 @@ async def _check_equal(urls: Mapping[str, str]) -> None:
             async with db.read() as conn:
                 seen[name] = [
                     len((await conn.execute(select(*table.primary_key.columns))).all())
-                    for table in (t.quote, t.market_update, t.job)
+                    for table in (t.quote, t.market_update, t.job, alert_work)
                 ]
                 named = select(t.data_version.c.version).where(t.data_version.c.name == VERSION_NAME)
                 version = (await conn.execute(named)).scalar_one()

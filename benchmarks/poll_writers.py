@@ -31,8 +31,10 @@ from gpuscout.market.sources.exporter import ExporterSource
 from gpuscout.market.trends import MARKET_WORK
 from gpuscout.market.watch import FeedState, Verdict, WatchState, observe
 from storage import tables as t
+from storage.alerts_work import EVALUATE_JOB
 from storage.engine import Database
 from storage.market import QUOTE_VALUE_COLUMNS
+from storage.tables_alerts import alert_work
 
 PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "cache_size=-65536", "wal_autocheckpoint=4000")
 
@@ -80,7 +82,7 @@ class Ours:
 
 
 def rows_of(document: NormalisedDocument) -> tuple[int, Row, Row, Row]:
-    """Time of a poll (epoch seconds), and the rows of its update, the watch over its source, and its job."""
+    """Time of a poll (epoch seconds), and the rows of its update, the watch over its source, and its rollup."""
     at = document.document.source_time
     ts = int(at.timestamp())
     hour = ts - ts % HOUR
@@ -95,6 +97,16 @@ def rows_of(document: NormalisedDocument) -> tuple[int, Row, Row, Row]:
         "concurrency_key": MARKET_WORK, "state": "ready", "run_at": at, "max_attempts": 8, "created_at": at,
     }  # fmt: skip
     return ts, update, state, job
+
+
+def evaluation_of(update_id: int, ts: int, at: datetime) -> tuple[Row, Row]:
+    """The rows that have a poll's alerts evaluated: what is to be evaluated, and the job."""
+    todo = {"update_id": update_id, "cycle": update_id, "oldest": ts, "stored_at": at}
+    job = {
+        "kind": EVALUATE_JOB, "payload": {"cycle": update_id}, "dedupe_key": f"{EVALUATE_JOB}:{update_id}",
+        "concurrency_key": EVALUATE_JOB, "state": "ready", "run_at": at, "max_attempts": 8, "created_at": at,
+    }  # fmt: skip
+    return todo, job
 
 
 class Core:
@@ -116,6 +128,7 @@ class Core:
         )
         self.state = state.on_conflict_do_update(index_elements=["key"], set_={"value": state.excluded.value})
         self.job = db.insert(t.job).on_conflict_do_nothing(index_elements=["dedupe_key"])
+        self.todo = db.insert(alert_work).on_conflict_do_nothing(index_elements=["update_id"])
 
     async def write(self, document: NormalisedDocument) -> None:
         """The same rows."""
@@ -130,6 +143,9 @@ class Core:
             await conn.execute(self.version, {"name": VERSION_NAME, "version": 1})
             await conn.execute(self.state, state)
             await conn.execute(self.job, job)
+            todo, evaluation = evaluation_of(update_id, ts, job["run_at"])
+            await conn.execute(self.todo, todo)
+            await conn.execute(self.job, evaluation)
 
     async def close(self) -> None:
         """Close the engine."""
@@ -152,6 +168,7 @@ QUOTE_COLUMNS = ["ts", "source_id", "update_id", "series_id", *QUOTE_VALUE_COLUM
 VERSION_TAIL = "ON CONFLICT (name) DO UPDATE SET version = data_version.version + 1"
 STATE_TAIL = "ON CONFLICT (key) DO UPDATE SET value = excluded.value"
 JOB_TAIL = "ON CONFLICT (dedupe_key) DO NOTHING"
+WORK_TAIL = "ON CONFLICT (update_id) DO NOTHING"
 
 
 class SqliteDriver:
@@ -176,6 +193,9 @@ class SqliteDriver:
         conn.execute(insert(t.data_version, ["name", "version"], VERSION_TAIL), (VERSION_NAME, 1))
         conn.execute(insert(t.app_state, list(state), STATE_TAIL), tuple(state.values()))
         conn.execute(insert(t.job, list(job), JOB_TAIL), tuple(job.values()))
+        evaluation = (_plain(rows) for rows in evaluation_of(update_id or 0, ts, document.document.source_time))
+        for table, row, tail in zip((alert_work, t.job), evaluation, (WORK_TAIL, JOB_TAIL), strict=True):
+            conn.execute(insert(table, list(row), tail), tuple(row.values()))
         conn.execute("COMMIT")
 
     async def close(self) -> None:
@@ -225,6 +245,9 @@ class PostgresDriver:
             await self.conn.execute(insert(t.data_version, ["name", "version"], VERSION_TAIL), VERSION_NAME, 1)
             await self.conn.execute(insert(t.app_state, list(state), STATE_TAIL), *state.values())
             await self.conn.execute(insert(t.job, list(job), JOB_TAIL), *job.values())
+            evaluation = evaluation_of(update_id, ts, document.document.source_time)
+            for table, row, tail in zip((alert_work, t.job), evaluation, (WORK_TAIL, JOB_TAIL), strict=True):
+                await self.conn.execute(insert(table, list(row), tail), *row.values())
 
     async def close(self) -> None:
         """Close the connection."""
