@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
+from contextlib import aclosing
 from datetime import datetime
 from typing import Any, Final
 
@@ -17,7 +18,8 @@ from storage.webhooks_model import Endpoint, EndpointKind, OffReason, StoredEven
 
 GLOBAL_EVENTS: Final = frozenset({"market.updated"})
 """Events of nobody in particular: whoever subscribed gets them."""
-MOST_ENDPOINTS: Final = 10_000
+BATCH: Final = 500
+"""Endpoints read at once."""
 
 _t = webhook_endpoint.c
 
@@ -192,17 +194,33 @@ class EndpointStore:
         guild = event.data.get("guild_id")
         if guild is not None and str(guild).isdigit():
             owners.append(guild_owner(int(guild)))
-        query = select(webhook_endpoint).where(_t.state == "active").order_by(_t.id).limit(MOST_ENDPOINTS)
-        if event.member_id is not None or event.event not in GLOBAL_EVENTS:
-            query = query.where(_t.owner.in_(owners))
-        rows = await conn.execute(query)
-        return [found for found in map(endpoint_of, rows) if event.event in found.events]
+        everybody = event.member_id is None and event.event in GLOBAL_EVENTS
+        found = []
+        async for batch in self._active(conn, None if everybody else owners):
+            found += [one for one in batch if event.event in one.events]
+        return found
+
+    async def _active(self, conn: AsyncConnection, owners: Collection[str] | None) -> AsyncGenerator[list[Endpoint]]:
+        """All active endpoints, of *owners* where given, in batches: thousands at once would hold everybody else up."""
+        query = select(webhook_endpoint).where(_t.state == "active").order_by(_t.id).limit(BATCH)
+        if owners is not None:
+            query = query.where(_t.owner.in_(list(owners)))
+        after = ""
+        while True:
+            rows = (await conn.execute(query.where(_t.id > after))).all()
+            if rows:
+                yield [endpoint_of(row) for row in rows]
+                after = rows[-1].id
+            if len(rows) < BATCH:
+                return
 
     async def wants_market(self) -> bool:
         """Whether any active endpoint subscribes to ``market.updated``."""
-        async with self._db.read() as conn:
-            rows = await conn.execute(select(_t.events).where(_t.state == "active").limit(MOST_ENDPOINTS))
-            return any("market.updated" in row.events for row in rows)
+        async with self._db.read() as conn, aclosing(self._active(conn, None)) as batches:
+            async for batch in batches:
+                if any("market.updated" in one.events for one in batch):
+                    return True
+        return False
 
 
 async def count_member_webhooks(conn: AsyncConnection, member_id: int) -> int:

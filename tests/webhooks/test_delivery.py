@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from datetime import timedelta
 from typing import Any
@@ -10,8 +11,10 @@ import pytest
 
 from gpuscout.delivery.webhook_deliver import DELAYS, FAILING, JITTER
 from gpuscout.delivery.webhooks import StillUnderWay
+from gpuscout.plans.limits import LimitReached
 from sandbox.webhooks import WebhookReceiver
 from storage.events import FANOUT_JOB
+from storage.webhooks import EndpointStore
 from storage.webhooks_deliveries import DELIVER_JOB, DELIVER_TRIES
 from storage.webhooks_model import Endpoint
 from tests.webhooks.conftest import ALICE, BOB, GUILD, MINE, SERVERS, YOURS, Desk
@@ -81,6 +84,29 @@ async def test_filters_of_market_updates(desk: Desk, receiver: WebhookReceiver) 
     await desk.run()
     came = {one.query: [quote["gpu"] for quote in one.json()["data"]["quotes"]] for one in receiver.received}
     assert came == {"all": ["rtx-4090", "h100-sxm"], "gpu": ["h100-sxm"], "here": ["rtx-4090", "h100-sxm"]}
+
+
+async def test_nobody_is_left_out_where_there_are_many(
+    desk: Desk, receiver: WebhookReceiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("storage.webhooks.BATCH", 2)
+    for number in range(5):
+        name = "alert.triggered" if number == 3 else "market.updated"
+        await add(desk, receiver, name, path=f"?{number}")
+    assert await EndpointStore(desk.parts.db).wants_market()
+    await desk.emit("market.updated", {"platform": "vast", "quotes": [{"gpu": "rtx-4090"}]}, None)
+    await desk.run()
+    assert sorted(one.query for one in receiver.received) == ["0", "1", "2", "4"]
+
+
+async def test_two_at_once_do_not_pass_the_plans_limit(desk: Desk, receiver: WebhookReceiver) -> None:
+    most = await desk.webhooks.limit(ALICE)
+    assert most is not None
+    made = await asyncio.gather(
+        *(add(desk, receiver, path=f"?{number}") for number in range(most + 3)), return_exceptions=True
+    )
+    assert [type(one) for one in made if isinstance(one, BaseException)] == [LimitReached] * 3
+    assert len(await desk.webhooks.of(MINE)) == most
 
 
 async def test_a_receiver_that_is_down_is_tried_by_the_schedule_then_given_up_and_replayed(
