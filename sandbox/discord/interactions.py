@@ -270,7 +270,7 @@ class Interactions:
             message.data["type"] = CHAT_INPUT_COMMAND if is_slash else CONTEXT_MENU_COMMAND
             message.data["interaction"] = {
                 "id": payload["id"], "type": APPLICATION_COMMAND,
-                "name": payload["data"]["name"], "user": facts["user"],
+                "name": facts["name"], "user": facts["user"],
             }  # fmt: skip
         elif reference is None and interaction.source is not None:
             reference = interaction.source.id

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from sandbox.discord import wire
+from sandbox.discord.commands import SUBCOMMAND, SUBCOMMAND_GROUP
 from sandbox.discord.compose import MAX_FILE_BYTES
 from sandbox.discord.models import DM, Channel
 from sandbox.discord.permissions import Perm
@@ -83,6 +84,16 @@ def interaction(
     }
 
 
+def path(data: Json) -> str:
+    """A command's name as Discord shows it: with its group and subcommand."""
+    names = [str(data["name"])]
+    options = data.get("options") or []
+    while options and options[0]["type"] in (SUBCOMMAND, SUBCOMMAND_GROUP):
+        names.append(str(options[0]["name"]))
+        options = options[0].get("options") or []
+    return " ".join(names)
+
+
 def metadata(world: World, payload: Json, *, source: Json | None = None) -> Json:
     """``interaction_metadata`` of a message that answers the interaction.
 
@@ -97,7 +108,7 @@ def metadata(world: World, payload: Json, *, source: Json | None = None) -> Json
         "authorizing_integration_owners": payload["authorizing_integration_owners"],
     }
     if payload["type"] == APPLICATION_COMMAND:
-        result["name"] = payload["data"]["name"]
+        result["name"] = path(payload["data"])
         result["command_type"] = payload["data"]["type"]
         target = payload["data"].get("target_id")
         if payload["data"]["type"] == 2 and target:

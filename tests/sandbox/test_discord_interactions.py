@@ -248,6 +248,7 @@ async def test_original_and_follow_ups() -> None:
         gone = await stage.bob.wait_for("MESSAGE_DELETE", lambda d: d["id"] == message["id"])
         assert gone["channel_id"] == str(stage.channel)
         message = await stage.ann.run(stage.channel, "portfolio", subcommand="show")
+        assert message["interaction_metadata"]["name"] == message["interaction"]["name"] == "portfolio show"
         follow_up = await stage.ann.wait_for_message(lambda m: m["content"] == "a second one")
         assert follow_up["flags"] & 64
         assert not stage.bot.errors
