@@ -54,16 +54,26 @@ def bounds(field: str, t: Text) -> str | None:
     return t("{low} to {high}", low=t.money(least), high=t.money(most))
 
 
+def _as_percent(ratio: str, t: Text) -> str | None:
+    """A ratio as the member wrote it, in per cent; None when it is no number."""
+    try:
+        return t.percent(float(ratio))
+    except (ValueError, OverflowError):
+        return None
+
+
 def problem_sentence(field: str, value: str, problem: str, t: Text) -> str:
     """The sentence, as plain text: whoever shows it escapes it."""
     name = field_name(field, t)
     shown = value if len(value) <= 60 else value[:59] + "…"
+    if problem == "range" and field == "fee":
+        shown = _as_percent(value, t) or shown
     if problem == "range" and (limits := bounds(field, t)) is not None:
         return t("“{value}” is not possible for {field}: it takes {limits}.", value=shown, field=name, limits=limits)
     said = {
         "unknown": t("“{value}” is no known value for {field}.", value=shown, field=name),
         "number": t("“{value}” is no number for {field}.", value=shown, field=name),
-        "whole": t("“{value}” is no whole number for {field}.", value=shown, field=name),
+        "whole": t("“{value}” is not possible for {field}; write a whole number like 8.", value=shown, field=name),
         "date": t("“{value}” is no day for {field}; write it like 2025-12-31.", value=shown, field=name),
         "future": t("“{value}” lies in the future: {field} must be past.", value=shown, field=name),
         "missing": t("{field} is missing.", field=name[:1].upper() + name[1:]),

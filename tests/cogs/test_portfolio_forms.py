@@ -58,9 +58,9 @@ async def test_the_empty_card_turns_into_the_new_rig(scene: Scene, world: World)
     ("changed", "said"),
     [
         ({"gpu": "RTX 4900"}, "I don't know a GPU called “RTX 4900”"),
-        ({"quantity": "many"}, "“many” is no whole number for the number of GPUs."),
+        ({"quantity": "many"}, "“many” is not possible for the number of GPUs; write a whole number like 8."),
         ({"quantity": "0"}, "“0” is not possible for the number of GPUs: it takes 1 to 10,000."),
-        ({"quantity": "2.5"}, "“2.5” is no whole number"),
+        ({"quantity": "2.5"}, "“2.5” is not possible for the number of GPUs"),
         ({"price": "cheap"}, "“cheap” is no number for the price per GPU-hour."),
         ({"price": "5%"}, "“5%” is no number for the price per GPU-hour."),
         ({"price": "-1"}, "“-1.0” is not possible for the price per GPU-hour: it takes $0.001 to $1,000.00."),
@@ -133,7 +133,7 @@ async def test_purchase_and_costs(scene: Scene, world: World) -> None:
 @pytest.mark.parametrize(
     ("values", "said"),
     [
-        ({"fee": "120"}, "“1.2” is not possible for the platform's fee: it takes 0% to 95%."),
+        ({"fee": "120"}, "“120%” is not possible for the platform's fee: it takes 0% to 95%."),
         ({"fee": "$3"}, "“$3” is no number for the platform's fee."),
         ({"purchase": "a lot"}, "“a lot” is no number for the purchase price."),
         ({"date": "31/12"}, "“31/12” is no day for the day of purchase"),

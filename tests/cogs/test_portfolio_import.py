@@ -67,7 +67,7 @@ async def test_each_bad_row_is_named_and_the_good_ones_can_be_kept(scene: Scene,
     shown = await give(scene, HEADER + "\n".join(rows))
     text = texts(shown.response)
     assert "Good rows: **1** · bad rows: **4**" in text
-    assert "- Line 3, quantity: “four” is no whole number for the number of GPUs." in text
+    assert "- Line 3, quantity: “four” is not possible for the number of GPUs; write a whole number like 8." in text
     assert "- Line 4, gpu: “RTX 9999” is no known value for the GPU." in text
     assert "- Line 5, price\\_usd\\_gpu\\_hour: “abc” is no number for the price per GPU-hour." in text
     assert "- Line 6, platform: “mars” is no known value for the platform." in text
@@ -80,7 +80,7 @@ async def test_many_bad_rows_are_all_in_a_file(scene: Scene) -> None:
     assert "and 28 more, in the file" in texts(shown.response)
     lines = (await content(scene, shown.response, "rows-not-understood.txt")).splitlines()
     assert len(lines) == 40
-    assert lines[-1] == "Line 41, quantity: “x” is no whole number for the number of GPUs."
+    assert lines[-1] == "Line 41, quantity: “x” is not possible for the number of GPUs; write a whole number like 8."
     assert list(buttons(shown.response)) == ["Another file", "Template"]
 
 
