@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 
+from sqlalchemy.ext.asyncio import AsyncConnection
+
 from bot.keys import derive, secret_ring
 from bot.parts import Parts
 from bot.worker import Handler, JobRun, Worker
 from config.settings import Settings
 from gpuscout.accounts.secret_box import SecretBox
+from gpuscout.delivery.mail.contents import SecurityNotice
+from gpuscout.delivery.mail.jobs import MailQueue
 from gpuscout.delivery.notify_notice import NoticeRenderer
 from gpuscout.delivery.webhook_deliver import WEBHOOK_OFF, WebhookDeliverer, WebhookFanout
 from gpuscout.delivery.webhook_discord import DiscordMessages
@@ -21,8 +25,9 @@ from gpuscout.plans.tiers import EveryoneFree, Plans, TierOf, default_plans
 from gpuscout.resilience.public_connect import PUBLIC_ONLY, AddressRules
 from storage.events import FANOUT_JOB, EventStore
 from storage.notifications import NotificationStore
-from storage.webhooks import EndpointStore
+from storage.webhooks import EndpointStore, OnAdded
 from storage.webhooks_deliveries import DELIVER_JOB, DeliveryStore
+from storage.webhooks_model import Endpoint
 
 MARKET_JOB = "webhook.market"
 ROTATIONS_JOB = "webhook.rotations"
@@ -63,7 +68,20 @@ def make_webhooks(
         rules=rules,
         clock=parts.clock,
         wake=wake,
+        added=_notice_of(parts),
     )
+
+
+def _notice_of(parts: Parts) -> OnAdded:
+    """Mails whoever made a webhook that there is a new one: it hears of everything that he does."""
+    queue = MailQueue(parts.jobs)
+
+    async def told(conn: AsyncConnection, endpoint: Endpoint) -> None:
+        if endpoint.made_by is not None:
+            notice = SecurityNotice(happened="webhook", at=endpoint.created_at, label=endpoint.shown)
+            await queue.notice(conn, endpoint.made_by, notice, key=f"webhook:{endpoint.id}")
+
+    return told
 
 
 def webhook_notices() -> Mapping[str, NoticeRenderer]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import aclosing
 from datetime import datetime
 from typing import Any, Final
@@ -20,6 +20,9 @@ GLOBAL_EVENTS: Final = frozenset({"market.updated"})
 """Events of nobody in particular: whoever subscribed gets them."""
 BATCH: Final = 500
 """Endpoints read at once."""
+
+OnAdded = Callable[[AsyncConnection, Endpoint], Awaitable[None]]
+"""Called inside the transaction that stores a new endpoint."""
 
 _t = webhook_endpoint.c
 
@@ -52,6 +55,7 @@ class EndpointStore:
         platform: str | None,
         at: datetime,
         allow: Callable[[int], None],
+        added: OnAdded | None = None,
     ) -> Endpoint:
         """Store a new endpoint with its secrets.
 
@@ -59,6 +63,7 @@ class EndpointStore:
             guild: the server that *owner* is, if it is one.
             allow: told how many the member would then have made; raises when that is more than he may. Two that come
                 at once cannot pass it together.
+            added: called in the same transaction with what is stored.
 
         Raises:
             SecondEndpoint: the owner has one at this address.
@@ -99,7 +104,10 @@ class EndpointStore:
                 await conn.execute(server.on_conflict_do_nothing(index_elements=["guild_id"]))
             if row is None:  # two admins of one server at the same instant
                 raise SecondEndpoint(shown)
-            return endpoint_of(row)
+            endpoint = endpoint_of(row)
+            if added is not None:
+                await added(conn, endpoint)
+            return endpoint
 
     async def _lock(self, conn: AsyncConnection, member_id: int) -> None:
         """PostgreSQL: one transaction a member at a time (SQLite has one writer in any case)."""

@@ -22,7 +22,7 @@ from storage.engine import Database
 from storage.events import EVENTS
 from storage.ids import new_id
 from storage.secrets import Sealed, guild_of
-from storage.webhooks import EndpointStore
+from storage.webhooks import EndpointStore, OnAdded
 from storage.webhooks_deliveries import DeliveryStore
 from storage.webhooks_model import Attempt, Endpoint, Logged, StoredEvent
 
@@ -69,6 +69,7 @@ class Webhooks:
         box: seals addresses and secrets.
         fingerprint_key: key of the hash by which a second endpoint at one address is found.
         rules: which addresses are possible.
+        added: called in the transaction that stores a new one.
     """
 
     def __init__(
@@ -84,6 +85,7 @@ class Webhooks:
         rules: AddressRules,
         clock: Callable[[], datetime],
         wake: Callable[[], None] = lambda: None,
+        added: OnAdded | None = None,
     ) -> None:
         self._db = db
         self._endpoints = endpoints
@@ -95,6 +97,7 @@ class Webhooks:
         self._rules = rules
         self._clock = clock
         self._wake = wake
+        self._added = added
 
     async def add(
         self,
@@ -138,6 +141,7 @@ class Webhooks:
             platform=platform,
             at=self._clock(),
             allow=allowance.check,
+            added=self._added,
         )
         return Added(endpoint, secret)
 

@@ -9,12 +9,14 @@ from typing import Any
 
 import pytest
 
+from gpuscout.delivery.mail.contents import SecurityNotice
+from gpuscout.delivery.mail.jobs import NOTICE_JOB
 from gpuscout.delivery.webhook_deliver import DELAYS, FAILING, JITTER
 from gpuscout.delivery.webhooks import StillUnderWay
 from gpuscout.plans.limits import LimitReached
 from sandbox.webhooks import WebhookReceiver
 from storage.events import FANOUT_JOB
-from storage.webhooks import EndpointStore
+from storage.webhooks import EndpointStore, SecondEndpoint
 from storage.webhooks_deliveries import DELIVER_JOB, DELIVER_TRIES
 from storage.webhooks_model import Endpoint
 from tests.webhooks.conftest import ALICE, BOB, GUILD, MINE, SERVERS, YOURS, Desk
@@ -97,6 +99,16 @@ async def test_nobody_is_left_out_where_there_are_many(
     await desk.emit("market.updated", {"platform": "vast", "quotes": [{"gpu": "rtx-4090"}]}, None)
     await desk.run()
     assert sorted(one.query for one in receiver.received) == ["0", "1", "2", "4"]
+
+
+async def test_whoever_makes_a_webhook_is_told_by_mail(desk: Desk, receiver: WebhookReceiver) -> None:
+    endpoint = await add(desk, receiver)
+    with pytest.raises(SecondEndpoint):
+        await add(desk, receiver)
+    [job] = await desk.jobs(NOTICE_JOB)
+    assert (job.payload["member_id"], job.payload["key"]) == (ALICE, f"webhook:{endpoint.id}")
+    notice = SecurityNotice.model_validate(job.payload["notice"])
+    assert (notice.happened, notice.label) == ("webhook", endpoint.shown)
 
 
 async def test_two_at_once_do_not_pass_the_plans_limit(desk: Desk, receiver: WebhookReceiver) -> None:
