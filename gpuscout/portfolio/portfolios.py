@@ -43,8 +43,8 @@ from gpuscout.portfolio.tariffs import TariffPlan, check_plan, plan_json, plan_o
 from gpuscout.portfolio.valuation import Terms, find_basis, terms_of, totals_of, value_holding
 from storage.holdings import VALUES, Added
 
-_TURN: Final = 50
-"""Holdings valued before others get a turn: a few milliseconds."""
+_TURN: Final = 10
+"""Holdings valued before others get a turn: a millisecond or two."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 from typing import Any
 
@@ -47,6 +48,25 @@ async def test_evidence_is_of_the_same_model_segment_and_verification(world: Wor
     which = world.machine_rows.asked[-1]
     assert (which.platform, which.gpus, which.country) == ("vast", ("rtx-4090",), None)
     assert (which.verified, which.datacenter, which.min_gpus, which.max_gpus) == (True, True, 8, None)
+
+
+async def test_a_large_portfolio_lets_others_take_turns(world: World, portfolios: Portfolios) -> None:
+    world.tiers.tiers[ANN] = "professional"
+    await portfolios.add_many(ANN, [draft(gpu="h200-sxm", platform=None)] * 500)
+    turns = 0
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            await asyncio.sleep(0)
+            turns += 1
+
+    task = asyncio.create_task(others())
+    try:
+        assert len(await portfolios.advice(ANN)) == 500
+    finally:
+        task.cancel()
+    assert turns >= 40
 
 
 async def test_old_lists_are_no_evidence(world: World) -> None:
