@@ -147,6 +147,10 @@ class DeliveryLedger:
         render once more. None too where it was settled meanwhile.
         """
         ids = [each.told.id for each in tries]
+        if self._db.dialect == "postgresql":
+            # In the order in which who adds items locks them: neither waits for the other in a circle.
+            locked = select(notification.c.id).where(notification.c.id.in_(ids)).order_by(notification.c.group_key)
+            await conn.execute(locked.with_for_update())
         for at in {each.at for each in tries}:
             now = [each.told.id for each in tries if each.at == at]
             await conn.execute(
@@ -271,9 +275,9 @@ class DeliveryLedger:
     async def purge(self, *, notifications_before: datetime, events_before: datetime, batch: int = 500) -> int:
         """Delete what ended long ago, with its items and attempts; how many rows. Transactions of *batch* rows.
 
-        What is pending, under way or given up is kept: somebody is still owed it.
+        What is pending or under way is kept: somebody is still owed it. Of what was given up nothing is of use so late.
         """
-        old = notification.c.state.in_(CLOSED) & (notification.c.created_at < notifications_before)
+        old = notification.c.state.in_((*CLOSED, "failed")) & (notification.c.created_at < notifications_before)
         total = await self._purge(notification.c.id, old, batch)
         return total + await self._purge(outgoing_event.c.id, outgoing_event.c.created_at < events_before, batch)
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final, Literal, cast
 
+import structlog
+from pydantic import ValidationError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gpuscout.alerts.bands import beyond
@@ -24,6 +26,8 @@ from gpuscout.alerts.watching import platform_of, trigger_of
 from gpuscout.portfolio.models import PortfolioView
 from storage import alerts_values as figures
 from storage.alerts_eval import EvaluationStore, Hit, LedgerRow
+
+log = structlog.get_logger(__name__)
 
 Mode = Literal["met", "held", "due"]
 EVERYBODY: Final = Receiver()
@@ -151,7 +155,12 @@ class Acting:
 
     def _one(self, batch: _Batch, trigger: Trigger, mode: Mode, cycle: Cycle, prepared: Prepared) -> None:
         row = batch.rules[trigger.rule_id]
-        rule = Rule.model_validate(row.spec)
+        try:
+            rule = Rule.model_validate(row.spec)
+        except ValidationError:
+            # Another version wrote it: everybody else's alerts go on.
+            log.error("alert_rule_unreadable", rule=row.id, exc_info=True)
+            return
         key = batch.keys[trigger.key_id if mode != "due" or trigger.home_id is None else trigger.home_id]
         if mode == "held":
             current = key.held_poll == cycle.poll and trigger.role == "fire" and key.held is not None

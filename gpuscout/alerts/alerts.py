@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
+import structlog
 from sqlalchemy.exc import IntegrityError
 
 from gpuscout.alerts.absurd import check_current, check_plain
@@ -41,6 +42,8 @@ from gpuscout.plans.limits import Allowance, allowance_of
 from gpuscout.plans.tiers import Plans, TierOf
 from storage.alerts import AlertStore
 from storage.machines import MachineStore
+
+log = structlog.get_logger(__name__)
 
 KEPT_REMOVED: Final = timedelta(days=1)
 """How long a removed rule can be restored."""
@@ -380,12 +383,21 @@ class Alerts:
         """Fit rules about portfolios and watchlists to what the members have now; how many changed."""
         changed = 0
         for row in await self._store.of_scopes(member_id):
-            owner, rule = owner_of(row), Rule.model_validate(row.spec)
-            parts = parts_of(rule, owner.member_id, await self._things.of(owner.member_id, rule))
-            readings = await self._read(parts)
-            ids = await self._watching.series_ids(parts)
-            async with self._store.db.write() as conn:
-                again = await self._store.get(owner.key, row.id, conn)
-                if again is not None and again.state == "active" and again.updated_at == row.updated_at:
-                    changed += await self._watching.fit(conn, row.id, receiver_of(owner), rule, parts, readings, ids)
+            try:
+                changed += await self._sync(row)
+            except Exception:
+                if member_id is not None:
+                    raise  # his job tries again; one member's trouble stops no other's
+                log.exception("alert_not_synced", rule=row.id)
         return changed
+
+    async def _sync(self, row: Any) -> bool:
+        owner, rule = owner_of(row), Rule.model_validate(row.spec)
+        parts = parts_of(rule, owner.member_id, await self._things.of(owner.member_id, rule))
+        readings = await self._read(parts)
+        ids = await self._watching.series_ids(parts)
+        async with self._store.db.write() as conn:
+            again = await self._store.get(owner.key, row.id, conn)
+            if again is None or again.state != "active" or again.updated_at != row.updated_at:
+                return False
+            return await self._watching.fit(conn, row.id, receiver_of(owner), rule, parts, readings, ids)

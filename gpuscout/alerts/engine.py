@@ -115,12 +115,20 @@ class Engine:
         now = self._clock()
         told = 0
         for row in await self._evaluation.expired(now):
-            told += await self._expire(row.id, now)
+            told += await self._alone(row.id, self._expire(row.id, now))
         for row in await self._evaluation.digests_due(now):
-            told += await self._digest(row.id, now)
+            told += await self._alone(row.id, self._digest(row.id, now))
         async with self._evaluation.db.write() as conn:
             await self._evaluation.purge(conn, now - LEDGER_KEPT, now - REMOVED_KEPT)
         return told
+
+    async def _alone(self, rule_id: int, work: Awaitable[int]) -> int:
+        """One rule's trouble stops no other's: it is due as before, and the next look tries again."""
+        try:
+            return await work
+        except Exception:
+            log.exception("alert_not_settled", rule=rule_id)
+            return 0
 
     async def tidy(self) -> int:
         """Forget numbers that nobody watches any more; how many."""

@@ -168,7 +168,8 @@ def _model(item: AlertItem, facts: MessageFacts, t: Text) -> str:
 
 
 def _footer(item: AlertItem, facts: MessageFacts, t: Text) -> str:
-    parts = [t("Your alert: {rule}", rule=words.rule_text(item.when, facts.names, t).replace("\\", ""))]
+    rule = words.rule_text(item.when, facts.names, t).replace("\\", "")
+    parts = [t("Alert of this server: {rule}", rule=rule) if item.server else t("Your alert: {rule}", rule=rule)]
     if item.source and (source := facts.sources.get(item.source)):
         parts.append(t("Source: {source}", source=source[0]))
     if facts.simulated:
@@ -180,10 +181,14 @@ def _list_embed(items: Sequence[AlertItem], facts: MessageFacts, t: Text, *, cau
     """Many at once, or what happened while nobody watched."""
     severest = items[0].severity
     rules = len({item.rule_id for item in items})
-    if caught_up:
-        title = t("While I was away: {count} of your alerts were crossed", count=t.number(rules))
+    count = t.number(rules)
+    if items[0].server:
+        title = t("{count} alerts of this server at once", count=count)
+        title = t("While I was away: {count} alerts of this server were crossed", count=count) if caught_up else title
+    elif caught_up:
+        title = t("While I was away: {count} of your alerts were crossed", count=count)
     else:
-        title = t("{count} of your alerts at once", count=t.number(rules))
+        title = t("{count} of your alerts at once", count=count)
     mark = _mark(items, facts, t)
     lines = [_line(item, facts, t) for item in items[:LISTED]]
     if caught_up:

@@ -7,6 +7,7 @@ from datetime import timedelta
 from config.i18n import translator_for
 from gpuscout.alerts.messages import AlertItem, ExpiredItem
 from gpuscout.alerts.rules import (
+    DigestRule,
     GpuScope,
     HoldingRule,
     MachineRule,
@@ -15,12 +16,13 @@ from gpuscout.alerts.rules import (
     PriceRule,
     Rule,
     SupplyRule,
+    WatchlistScope,
 )
 from gpuscout.cards.alert_message import MessageFacts, alert_message, expired_message
 from gpuscout.cards.alert_state import unpack
 from gpuscout.cards.alert_text import Names
 from storage.alerts_keys import purge_keys
-from storage.tables_alerts import alert_hold, alert_key
+from storage.tables_alerts import alert_hold, alert_key, alert_rule
 from tests.alerts.desk import ANNA, START, AlertDesk, below, change
 from tests.alerts.test_kinds import COOL, machine
 from tests.market.helpers import model_v1
@@ -118,3 +120,37 @@ def test_the_end_of_a_servers_rules_is_renewed_as_the_servers() -> None:
     for message in (single, several):
         for row in message.view.to_components():
             assert {unpack(each["custom_id"]).owner_key(1) for each in row["components"]} == {"g:99"}
+
+
+def test_a_servers_alerts_are_not_called_the_readers() -> None:
+    item = {"when": below(0.3), "kind": "price", "happened": "below", "at": START, "gpu": "rtx-4090", "server": True}
+    facts, t = MessageFacts(names=Names(gpu=str, platform=str, holding=str), guild_id=99), translator_for("en")
+    for count, late in ((1, False), (5, False), (5, True)):
+        items = [AlertItem(rule_id=number, catch_up=late, **item) for number in range(count)]
+        shown = str([embed.to_dict() for embed in alert_message(items, facts, t).embeds])
+        assert "of this server" in shown and "our alert" not in shown
+
+
+async def test_one_rule_that_cannot_be_read_stops_no_other(desk: AlertDesk) -> None:
+    await desk.price(0.35)
+    await desk.members.watch(42, "rtx-4090")
+    watched = PriceRule(scope=WatchlistScope(), direction="below", level=0.31)
+    broken = [
+        await desk.make(below(0.31)),
+        await desk.make(watched),
+        await desk.make(DigestRule(hour=0)),
+        await desk.make(below(0.32), expires_at=desk.clock.now + HOUR),
+    ]
+    whole = [
+        await desk.make(below(0.30)),
+        await desk.make(PriceRule(scope=WatchlistScope(), direction="below", level=0.29)),
+        await desk.make(below(0.10), expires_at=desk.clock.now + HOUR),
+    ]
+    async with desk.db.write() as conn:
+        await conn.execute(alert_rule.update().where(alert_rule.c.id.in_(broken)).values(spec={"when": {"kind": "?"}}))
+    assert await desk.price(0.28) == 2
+    assert {item["rule_id"] for item in await desk.items()} == set(whole[:2])
+    assert await desk.alerts.sync() == 0
+    desk.clock.now += 25 * HOUR
+    assert await desk.engine.tick() == 1
+    assert [row.state for row in await desk.rules() if row.id == whole[2]] == ["expired"]

@@ -122,14 +122,18 @@ async def test_what_was_sent_long_ago_is_forgotten_with_its_ledger_and_what_is_o
     async with desk.db.write() as conn:
         await desk.ledger.sent_many(conn, [Arrived(told.id, attempt, "dm", "1", AT)])
         await EventStore(desk.db, desk.jobs).emit(conn, "alert.triggered", {}, member_id=1, dedupe_key="e1", at=AT)
+    given_up = await desk.add("given up", group_key="member:3")
+    async with desk.db.write() as conn:
+        await desk.ledger.close(conn, str(given_up), "failed")
     owed = await desk.add("owed")
     desk.now = AT + timedelta(days=100)
     fresh = await desk.add("fresh", group_key="member:2")
     gone = await desk.ledger.purge(
         notifications_before=desk.now - timedelta(days=90), events_before=desk.now - timedelta(days=30), batch=1
     )
-    assert gone == 2
-    assert old is not None and await desk.ledger.load(old) is None
+    assert gone == 3
+    for each in (old, given_up):
+        assert each is not None and await desk.ledger.load(each) is None
     assert (await desk.load(owed)).items and (await desk.load(fresh)).items
     assert await desk.count(delivery_attempt) == 0 and await desk.count(notification_item) == 2
 
