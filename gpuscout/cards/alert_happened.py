@@ -204,7 +204,7 @@ def action_text(item: AlertItem, mention: Callable[[str], str], t: Text) -> str:
             return t("Hosting it: all are taken, see whether your price is too low: {advice}.", advice=advice)
         return t("Renting: there is choice now, see {price}. Hosting: see {advice}.", price=price, advice=advice)
     if item.happened in ("below", "down") or (isinstance(when, ExtremeRule) and when.which == "low"):
-        return t("Hosting: see whether your price still fits: {advice}. Renting: it may be time.", advice=advice)
+        return t("Hosting: see whether your price still fits: {advice}. Renting: it may be time now.", advice=advice)
     return t("Hosting: see whether you ask too little: {advice}. Renting: compare first: {compare}.").format(
         advice=advice, compare=mention("compare")
     )
