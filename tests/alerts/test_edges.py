@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 
 from config.i18n import translator_for
@@ -94,6 +95,16 @@ async def test_numbers_that_nobody_watches_are_forgotten(desk: AlertDesk) -> Non
     for rule in (kept, gone[1]):
         await desk.alerts.remove(ANNA.key, rule)
     assert sum([await purge_keys(desk.db) for _ in range(2)]) == 2
+
+
+async def test_a_number_that_is_forgotten_while_a_rule_asks_for_it_is_made_anew(desk: AlertDesk) -> None:
+    await desk.price(0.35)
+    for _ in range(10):
+        rule, forgotten = await asyncio.gather(desk.make(below(0.30)), purge_keys(desk.db))
+        assert forgotten in (0, 1)
+        [trigger] = await desk.triggers(rule)
+        assert trigger.key_id in {row.id for row in await desk.rows(alert_key)}
+        await desk.alerts.remove(ANNA.key, rule)
 
 
 async def test_an_anchored_rule_keeps_the_number_that_it_goes_back_to(lite: AlertDesk) -> None:
