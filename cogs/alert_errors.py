@@ -148,7 +148,7 @@ class NoSense(Refusal):
 
 
 class NothingToWatch(Refusal):
-    """A rule over a portfolio or watchlist that is empty."""
+    """A rule over a portfolio or watchlist that is empty, or over the machines of a portfolio that has none."""
 
     outcome = "empty"
 
@@ -159,6 +159,11 @@ class NothingToWatch(Refusal):
     def sentence(self, t: Text, mention: Mention) -> str:
         if self.scope == "watchlist":
             return t("Your watchlist is empty; {add} puts a GPU on it.", add=mention("watchlist add"))
+        if self.scope == "machines":
+            return t(
+                "No holding of yours names its machine; {add} with “machine” follows one.",
+                add=mention("portfolio add"),
+            )
         return t("Your portfolio is empty; {add} adds what you host.", add=mention("portfolio add"))
 
 

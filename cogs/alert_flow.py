@@ -18,7 +18,16 @@ from cogs.usage import seam
 from config.i18n import Text
 from gpuscout.accounts import timezones
 from gpuscout.alerts.ports import Absurd, Duplicate, Preview, RuleView
-from gpuscout.alerts.rules import DigestRule, HoldingRule, Owner, PortfolioScope, Rule, WatchlistScope, scope_of
+from gpuscout.alerts.rules import (
+    DigestRule,
+    HoldingRule,
+    MachineRule,
+    Owner,
+    PortfolioScope,
+    Rule,
+    WatchlistScope,
+    scope_of,
+)
 from gpuscout.cards.alert_proposal import ProposalFacts, Reach
 from gpuscout.cards.alert_text import Names
 from gpuscout.cards.portfolio_text import short_title
@@ -103,7 +112,8 @@ class AlertFlow:
             raise Same(preview.duplicate, names)
         scope = scope_of(rule)
         if not preview.current and isinstance(scope, PortfolioScope | WatchlistScope):
-            raise NothingToWatch(scope.type)
+            machines = isinstance(rule.when, MachineRule) and await self.services.portfolios.list(owner.member_id)
+            raise NothingToWatch("machines" if machines else scope.type)
         if not preview.current and isinstance(rule.when, HoldingRule):
             raise NothingToWatch("portfolio")
         if editing is None:

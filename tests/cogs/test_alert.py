@@ -280,6 +280,15 @@ async def test_portfolio_and_watchlist(scene: Scene, world: World) -> None:
     assert view.rule.when.scope == WatchlistScope()
 
 
+async def test_machines_of_a_portfolio_without_any(scene: Scene, world: World) -> None:
+    world.alerts.current = []
+    none = await scene.alice.slash(scene.channel, "alert add", when="machine-idle", window="24h")
+    assert "Your portfolio is empty" in texts(none.response)
+    await scene.env.bot.services.portfolios.add(scene.alice.id, HoldingDraft(gpu="rtx-4090", platform="vast"))
+    by_hand = await scene.alice.slash(scene.channel, "alert add", when="machine-idle", window="24h")
+    assert "No holding of yours names its machine" in texts(by_hand.response)
+
+
 async def test_my_machines(scene: Scene, world: World) -> None:
     world.alerts.current = [Current("m_idle_hours", 3.0, False, (24.0,), machine_id=4711, at=SEEN)]
     result = await scene.alice.slash(scene.channel, "alert add", when="machine-idle", mine="4711", window="24h")
