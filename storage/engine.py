@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Literal, TypedDict
 
 import structlog
-from sqlalchemy import Table, text
+from sqlalchemy import Table, func, select, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
@@ -130,6 +130,14 @@ class Database:
     def insert(self, table: Table) -> UpsertInsert:
         """The dialect's ``INSERT``, which both understand ``on_conflict_do_update(index_elements=…, set_=…)``."""
         return sqlite.insert(table) if self.dialect == "sqlite" else postgresql.insert(table)
+
+    async def one_at_a_time(self, conn: AsyncConnection, number: int) -> None:
+        """Let nobody else past here with the same *number* until the transaction ends, so that a count stays true.
+
+        On PostgreSQL; SQLite has one writer in any case.
+        """
+        if self.dialect == "postgresql":
+            await conn.execute(select(func.pg_advisory_xact_lock(number)))
 
     @asynccontextmanager
     async def write(self) -> AsyncIterator[AsyncConnection]:

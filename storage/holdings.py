@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import Row, delete, func, insert, select, update
+from sqlalchemy import Row, delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from storage.engine import Database
@@ -97,7 +97,7 @@ class HoldingStore:
         Two that come at once cannot pass the limit together.
         """
         async with self.db.write() as conn:
-            await self._lock(conn, member_id)
+            await self.db.one_at_a_time(conn, member_id)
             present = await self.list_in(conn, member_id)
             if limit is not None and len(present) + len(rows) > limit:
                 return Added(full=len(present))
@@ -169,7 +169,7 @@ class HoldingStore:
     ) -> Added:
         """Bring back a holding that was removed after *since*; no rows when there is none. One that is there stays."""
         async with self.db.write() as conn:
-            await self._lock(conn, member_id)
+            await self.db.one_at_a_time(conn, member_id)
             query = select(holding).where(holding.c.id == holding_id, holding.c.member_id == member_id)
             row = (await conn.execute(query)).one_or_none()
             if row is None or (row.removed_at is not None and row.removed_at <= since):
@@ -197,11 +197,6 @@ class HoldingStore:
         async with self.db.write() as conn:
             done = await conn.execute(delete(holding).where(holding.c.removed_at <= before))
             return done.rowcount
-
-    async def _lock(self, conn: AsyncConnection, member_id: int) -> None:
-        """PostgreSQL: one transaction a member at a time (SQLite has one writer in any case)."""
-        if self.db.dialect == "postgresql":
-            await conn.execute(select(func.pg_advisory_xact_lock(member_id)))
 
     # --- tariff plans ---
 

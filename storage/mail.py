@@ -161,9 +161,9 @@ class MailStore:
             digests: keyed hashes of the address, the newest key's first; older ones are known by the others.
         """
         async with self._db.write() as conn:
-            if self._db.dialect == "postgresql":
-                # Two requests at once must not pass the limits together.
-                await conn.execute(select(func.pg_advisory_xact_lock(member_id)))
+            # Two requests at once must not pass the limits together: not one member's, not those for one address.
+            await self._db.one_at_a_time(conn, member_id)
+            await self._db.one_at_a_time(conn, int(digests[-1][:15], 16))
             recent = select(func.count()).where(mail_confirmation.c.requested_at > limits.since)
             mine = recent.where(mail_confirmation.c.member_id == member_id)
             if (await conn.execute(mine)).scalar_one() >= limits.member:

@@ -11,7 +11,6 @@ from datetime import datetime
 from typing import Any, Final, Literal
 
 from sqlalchemy import delete, func, select
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from storage.alerts import count_alerts, erase_alerts
 from storage.engine import Database
@@ -104,7 +103,7 @@ class MemberStore:
     async def watch(self, member_id: int, gpu: str, at: datetime, limit: int) -> Watched:
         """Follow a GPU unless the list has *limit* already. Two that come at once cannot pass the limit together."""
         async with self._db.write() as conn:
-            await self._lock(conn, member_id)
+            await self._db.one_at_a_time(conn, member_id)
             rows = await conn.execute(select(watchlist_item.c.gpu).where(watchlist_item.c.member_id == member_id))
             present = {str(row.gpu) for row in rows}
             if gpu in present:
@@ -119,11 +118,6 @@ class MemberStore:
             if self._on_watch is not None:
                 await self._on_watch(conn, member_id)
             return "added"
-
-    async def _lock(self, conn: AsyncConnection, member_id: int) -> None:
-        """PostgreSQL: one transaction a member at a time (SQLite has one writer in any case)."""
-        if self._db.dialect == "postgresql":
-            await conn.execute(select(func.pg_advisory_xact_lock(member_id)))
 
     async def unwatch(self, member_id: int, gpu: str) -> bool:
         """Stop following a GPU; False when it was not followed."""
@@ -169,7 +163,7 @@ class MemberStore:
     async def erase(self, member_id: int, member_hash: str) -> Erased:
         """Erase everything about a member, in one transaction."""
         async with self._db.write() as conn:
-            await self._lock(conn, member_id)
+            await self._db.one_at_a_time(conn, member_id)
             settings = await conn.execute(delete(member).where(member.c.id == member_id))
             watched = await conn.execute(delete(watchlist_item).where(watchlist_item.c.member_id == member_id))
             channels = await conn.execute(delete(app_state).where(app_state.c.key == dm_key(member_id)))

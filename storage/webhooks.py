@@ -69,7 +69,7 @@ class EndpointStore:
             SecondEndpoint: the owner has one at this address.
         """
         async with self._db.write() as conn:
-            await self._lock(conn, made_by)
+            await self._db.one_at_a_time(conn, made_by)
             if await conn.scalar(select(_t.id).where(_t.owner == owner, _t.fingerprint == fingerprint)):
                 raise SecondEndpoint(shown)
             count = await conn.scalar(select(func.count()).select_from(webhook_endpoint).where(_t.made_by == made_by))
@@ -108,11 +108,6 @@ class EndpointStore:
             if added is not None:
                 await added(conn, endpoint)
             return endpoint
-
-    async def _lock(self, conn: AsyncConnection, member_id: int) -> None:
-        """PostgreSQL: one transaction a member at a time (SQLite has one writer in any case)."""
-        if self._db.dialect == "postgresql":
-            await conn.execute(select(func.pg_advisory_xact_lock(member_id)))
 
     async def of(self, owners: Collection[str]) -> list[Endpoint]:
         """Endpoints of *owners*, oldest first."""

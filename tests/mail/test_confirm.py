@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from sqlalchemy import select
 
@@ -73,6 +75,14 @@ async def test_nobodys_mailbox_is_flooded_and_nobody_is_told(desk: MailDeskOf) -
     for member in range(1, ADDRESS_LIMIT + 3):
         assert await desk.room.desk.ask(member, "VICTIM@example.com", "en") == "VICTIM@example.com"
         assert (await desk.room.desk.panel(member)).pending == "VICTIM@example.com"  # the same answer for everybody
+    await desk.work()
+    assert len(desk.mails) == ADDRESS_LIMIT
+
+
+async def test_many_at_once_do_not_flood_a_mailbox_either(desk: MailDeskOf) -> None:
+    await asyncio.gather(
+        *(desk.room.desk.ask(member, "victim@example.com", "en") for member in range(1, ADDRESS_LIMIT + 6))
+    )
     await desk.work()
     assert len(desk.mails) == ADDRESS_LIMIT
 
