@@ -41,7 +41,11 @@ class Settings(commands.Cog):
         self.services = services
         self.delivery = delivery
 
-    @slash("settings", "Your time zone, currency, electricity price and language; what is stored about you", "yours")
+    @slash(
+        "settings",
+        "Your time zone, currency, electricity, notifications, quiet hours, e-mail; what is stored about you",
+        "yours",
+    )
     @describe(
         timezone="For your charts: a city or a name, such as Berlin or Eastern Time",
         currency="Shown beside US dollars",

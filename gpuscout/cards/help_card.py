@@ -37,7 +37,7 @@ def categories(t: Text) -> dict[str, tuple[str, str]]:
         "rigs": (t("Your rigs"), t("What they should bring, payback, advice")),
         "alerts": (t("Alerts and messages"), t("What I tell you by myself, when, and where")),
         "yours": (t("Yours"), t("What you follow, your settings, your data")),
-        "server": (t("Your server"), t("For admins: where I answer, the market feed, defaults")),
+        "server": (t("Your server"), t("For admins: where I answer, feed, digest, alerts, defaults")),
         "bot": (t("GPUScout itself"), t("Is it well, who makes it, where to get help")),
         READING: (t("How to read a card"), t("What the figures mean and do not mean")),
     }
