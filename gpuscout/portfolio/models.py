@@ -268,7 +268,7 @@ class PortfolioView:
 
 @dataclass(frozen=True, slots=True)
 class SnapshotPoint:
-    """The portfolio at one day's last look. USD a day."""
+    """The portfolio at one day's last look: the holdings that had a value then, and what they brought. USD a day."""
 
     day: date
     holdings: int

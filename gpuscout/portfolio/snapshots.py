@@ -18,6 +18,10 @@ KEPT: Final = timedelta(days=400)
 """A year and a month."""
 BATCH: Final = 50
 """Members whose snapshots are stored in one transaction."""
+WITHOUT: Final = ("no_fee", "no_power", "no_platform", "unlisted")
+"""Why a holding may have no value for good: it does not stand in the way of the others."""
+OUTAGE: Final = timedelta(days=2)
+"""For so long the market may say nothing of a model that it spoke of; then the portfolio goes on without it."""
 
 
 class Values(Protocol):
@@ -39,17 +43,17 @@ class Snapshots:
         """Look at every portfolio once; returns how many snapshots were stored.
 
         Safe to repeat and to stop anywhere: a later look at the same day (UTC) replaces the earlier one. A portfolio of
-        which not every holding has a value now (no market data) keeps what it had, so that an outage is no fall. What
-        holdings take from their machines is stored along the way, and what is due to be erased goes.
+        which a holding lost its value (no market data) keeps what it had for two days, so that an outage is no fall.
+        What holdings take from their machines is stored along the way, and what is due to be erased goes.
         """
         taken, after = 0, None
         while members := await self._store.members(after, BATCH):
             rows = []
             for member in members:
                 await self._portfolios.keep_facts(member)
-                row = _row(await self._portfolios.value(member))
-                if row is not None:
-                    rows.append(row)
+                view = await self._portfolios.value(member)
+                if await self._counts(view):
+                    rows.append(_row(view))
             await self._store.put_snapshots(rows)
             taken += len(rows)
             after = members[-1]
@@ -59,18 +63,27 @@ class Snapshots:
         log.info("portfolio_snapshots", taken=taken, holdings_erased=erased, forgotten=forgotten)
         return taken
 
+    async def _counts(self, view: PortfolioView) -> bool:
+        """Whether this look says more about the portfolio than about the market's data."""
+        totals = view.totals
+        if not totals.valued:
+            return False
+        for_good = sum(1 for found in view.holdings if found.unvalued in WITHOUT)
+        if totals.valued + for_good >= totals.holdings:
+            return True
+        today = view.at.astimezone(UTC).date()
+        before = await self._store.snapshots(view.member_id, today - OUTAGE)
+        # The last look lacked something too: a model that nobody lists, not one that is gone for the moment.
+        return not before or before[-1]["holdings"] < totals.holdings - for_good
 
-def _row(view: PortfolioView) -> dict[str, Any] | None:
+
+def _row(view: PortfolioView) -> dict[str, Any]:
     totals = view.totals
-    if not totals.valued or totals.valued < totals.holdings:
-        known = sum(1 for found in view.holdings if found.unvalued in ("no_fee", "no_power", "no_platform"))
-        if not totals.valued or totals.valued + known < totals.holdings:
-            return None  # the market does not say now; what never has a value does not stand in the way
     return {
         "member_id": view.member_id,
         "day": view.at.astimezone(UTC).date(),
-        "holdings": totals.holdings,
-        "gpus": totals.gpus,
+        "holdings": totals.valued,
+        "gpus": totals.valued_gpus,
         "gross_day": totals.gross_day,
         "net_day": totals.net_day,
         "market_net_day": totals.market_net_day,

@@ -155,6 +155,16 @@ async def test_what_never_has_a_value_does_not_stand_in_the_way(desk: Desk) -> N
     assert await desk.snapshots.take() == 1
 
 
+async def test_a_model_that_nobody_lists_does_not_stand_in_the_way_either(desk: Desk) -> None:
+    await desk.portfolios.add(ANN, draft())
+    await desk.portfolios.add(ANN, draft(gpu="l40s"))
+    assert [found.unvalued for found in (await desk.portfolios.value(ANN)).holdings] == [None, "no_market"]
+    assert await desk.snapshots.take() == 1
+    assert await desk.snapshots.take() == 1
+    [point] = await desk.portfolios.history(ANN, 7)
+    assert (point.holdings, point.gpus) == (1, draft().quantity)
+
+
 async def test_machines_facts_outlive_the_markets_memory_and_are_told(desk: Desk) -> None:
     added = await desk.portfolios.add_machine(ANN, 77)
     assert added.asked_price == pytest.approx(0.327)
