@@ -256,7 +256,6 @@ async def serve_demo(
         page_port, replaced = free_port("127.0.0.1", port)
         if replaced:
             say(f"port {port} is busy, so the page is on port {page_port}")
-        web_port, _ = free_port("127.0.0.1", 8080)
         discord = make_discord(folder)
         await discord.start(port=page_port)
         stack.push_async_callback(discord.stop)
@@ -264,14 +263,18 @@ async def serve_demo(
         vast = await stack.enter_async_context(VastStandIn(market, farm.publisher.clock, moves=farm.publisher.moved))
         receiver = await stack.enter_async_context(WebhookReceiver())
         mail = await stack.enter_async_context(SandboxSendGrid(MAIL_KEY, badge="SIMULATED"))
+        async with build(demo_settings(folder, farm.url, discord, 0, vast.url), ALL_ROLES, version) as seeding:
+            seeded = await until(stop, seed_if_empty(seeding, market, say))
+            await seeding.parts.aclose()
+        if not seeded:
+            typer.echo("Stopped before the history was written; the next demo begins it anew.")
+            return 0
+        # Looked for only now: what is free before the history is written may be taken when it is.
+        web_port, _ = free_port("127.0.0.1", 8080)
         mail.events.url = f"http://127.0.0.1:{web_port}/webhooks/sendgrid"
         settings = demo_settings(folder, farm.url, discord, web_port, vast.url, mail)
         app = await stack.enter_async_context(build(settings, ALL_ROLES, version))
         app.webhook_rules = WITH_LOOPBACK  # the receiver above; nothing else makes the product send to this machine
-        if not await until(stop, seed_if_empty(app, market, say)):
-            typer.echo("Stopped before the history was written; the next demo begins it anew.")
-            await app.parts.aclose()
-            return 0
 
         async def announce() -> None:
             while not (app.bot is not None and app.bot.is_ready()) and not stop.is_set():
