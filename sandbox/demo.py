@@ -263,7 +263,8 @@ async def serve_demo(
         vast = await stack.enter_async_context(VastStandIn(market, farm.publisher.clock, moves=farm.publisher.moved))
         receiver = await stack.enter_async_context(WebhookReceiver())
         mail = await stack.enter_async_context(SandboxSendGrid(MAIL_KEY, badge="SIMULATED"))
-        async with build(demo_settings(folder, farm.url, discord, 0, vast.url), ALL_ROLES, version) as seeding:
+        # Nothing listens while the history is written, so any port does.
+        async with build(demo_settings(folder, farm.url, discord, 8080, vast.url), ALL_ROLES, version) as seeding:
             seeded = await until(stop, seed_if_empty(seeding, market, say))
             await seeding.parts.aclose()
         if not seeded:
