@@ -17,7 +17,6 @@ from gpuscout.portfolio.advice_models import (
 )
 from gpuscout.portfolio.evidence import Newest, RentEvidence
 from gpuscout.portfolio.models import DAYS_A_MONTH, HoldingValuation, Input
-from gpuscout.portfolio.price_advice import advise_price
 from gpuscout.portfolio.use_advice import advise_use
 from gpuscout.portfolio.valuation import Terms, earnings
 
@@ -75,7 +74,13 @@ async def _price(
     present = value.holding.asked_price
     if present is None and value.basis is not None:
         present = value.basis.median
-    return await asyncio.to_thread(advise_price, found, present, value.holding.quantity, terms)
+
+    def advise_price() -> PriceAdvice | NotEnoughEvidence:
+        from gpuscout.portfolio import price_advice  # numpy: loaded in this thread, once somebody asks for advice
+
+        return price_advice.advise_price(found, present, value.holding.quantity, terms)
+
+    return await asyncio.to_thread(advise_price)
 
 
 def _move(

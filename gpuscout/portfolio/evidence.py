@@ -7,7 +7,8 @@ from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final
+from types import ModuleType
+from typing import TYPE_CHECKING, Final
 
 from config.catalogue import GpuCatalogue
 from gpuscout.market.machines import segment_filter
@@ -15,7 +16,9 @@ from gpuscout.market.models import GLOBAL, STALE_LIMIT, Tier
 from gpuscout.portfolio.advice_models import TooLittle
 from gpuscout.portfolio.models import HoldingDraft, Input
 from gpuscout.portfolio.ports import MachineRows
-from gpuscout.portfolio.rentfit import Ask, RentFit, fit_rents
+
+if TYPE_CHECKING:
+    from gpuscout.portfolio.rentfit import Ask, RentFit
 
 MIN_MACHINES: Final = 20
 """Comparable machines below which nothing is said about prices."""
@@ -108,8 +111,9 @@ class RentEvidence:
             verification=draft.verification,
             region=None if region == GLOBAL else region,
         )
-        asks = [Ask(*row) for row in await self._machines.asks(since, which)]
-        fit = await asyncio.to_thread(fit_rents, asks)
+        rentfit = await asyncio.to_thread(_rentfit)
+        asks = [rentfit.Ask(*row) for row in await self._machines.asks(since, which)]
+        fit = await asyncio.to_thread(rentfit.fit_rents, asks)
         found = Comparable(
             platform=platform,
             gpu=draft.gpu,
@@ -134,6 +138,13 @@ def _share(found: Comparable, price: float) -> Input | None:
     if found.fit is None or found.lacking is not None:
         return None
     return Input("rented share at this price", found.fit.share_at(price), "share", found.source, found.as_of)
+
+
+def _rentfit() -> ModuleType:
+    """The fit, which needs numpy: loaded in a thread, once somebody asks for advice."""
+    from gpuscout.portfolio import rentfit
+
+    return rentfit
 
 
 def lacking(asks: Sequence[Ask]) -> TooLittle | None:
