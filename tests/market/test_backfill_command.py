@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import os
 import signal
@@ -106,7 +107,7 @@ async def test_killed_in_the_middle_it_goes_on(tmp_path: Path, migrated: Migrate
     )
     deadline = time.monotonic() + 120
     while not await day_rows(killed) and process.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.01)
+        await asyncio.sleep(0.01)
     process.send_signal(signal.SIGKILL)
     process.wait(timeout=30)
     part = len(await day_rows(killed))
