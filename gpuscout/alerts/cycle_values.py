@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Final, cast
 
 from gpuscout.alerts.messages import Metric
@@ -79,7 +80,7 @@ class CycleValues:
                 if key.metric == "models":
                     reading = Reading(float(await figures.newest_model(self._db, key.subject)), at)
                 elif key.metric == "fleet_net":
-                    reading = Reading((await self._readings.fleet(int(key.subject))).value, at)
+                    reading = replace(await self._readings.fleet(int(key.subject), doubt), at=at)
                 else:
                     reading = await self._figures.of_spread(key.subject, cast(Metric, key.metric), at, doubt)
                 if reading is not None:

@@ -8,9 +8,10 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 from gpuscout.alerts.expand import KeySpec
+from gpuscout.alerts.ports import HeldReason
 from gpuscout.alerts.values import MACHINE_METRICS, Doubt, Figures, Reading, SeriesAsk
 from gpuscout.market.fallback import FallbackState
-from gpuscout.market.models import STALE_LIMIT
+from gpuscout.market.models import SLOW_FEEDS, STALE_LIMIT, Freshness, freshness
 from gpuscout.portfolio.ports import PortfolioPort
 from storage import alerts_values as figures
 from storage.alerts_keys import hires
@@ -71,15 +72,27 @@ class Readings:
                 newest = await figures.newest_model(self._figures.db, spec.subject)
                 found[spec.identity] = Reading(float(newest), int(now.timestamp()))
             elif spec.metric == "fleet_net":
-                found[spec.identity] = await self.fleet(int(spec.subject))
+                found[spec.identity] = await self.fleet(int(spec.subject), doubt)
         of_machines = await self._figures.of_machines(machines, int(now.timestamp()))
         return found | cast(dict[tuple[str, str, int], Reading], of_machines)
 
-    async def fleet(self, member_id: int) -> Reading:
-        """Expected net earnings of a member's portfolio, USD a month; None while none of it has a value."""
+    async def fleet(self, member_id: int, doubt: Doubt) -> Reading:
+        """Expected net earnings of a member's portfolio, USD a month; None while none of it has a value.
+
+        The sum is held back when a median that it rests on would be.
+        """
         view = await self._portfolios.value(member_id)
         value = view.totals.net_month if view.totals.valued else None
-        return Reading(value, int(view.at.timestamp()))
+        every = max(doubt.interval, *SLOW_FEEDS.values())
+        bases = [found.basis for found in view.holdings if found.net_day is not None and found.basis is not None]
+        held: HeldReason | None = None
+        if any(freshness(basis.at, view.at, every) is not Freshness.FRESH for basis in bases):
+            held = "stale"
+        elif any(basis.thin for basis in bases):
+            held = "thin"
+        elif any(basis.key.gpu in doubt.contradicted for basis in bases):
+            held = "contradicted"
+        return Reading(value, int(view.at.timestamp()), held)
 
     async def _series(
         self, specs: Sequence[KeySpec], doubt: Doubt, now: datetime

@@ -174,6 +174,16 @@ async def test_the_fleet_moved(lite: AlertDesk) -> None:
     assert [await lite.price(0.50), await lite.price(0.60)] == [0, 1]
 
 
+async def test_the_fleet_does_not_move_by_a_thin_sample(lite: AlertDesk) -> None:
+    await lite.price(0.40)
+    await lite.portfolios.add(MEMBER, HoldingDraft(gpu="rtx-4090", quantity=4, platform="vast"))
+    rule = await lite.make(FleetRule(percent=10), for_polls=1, **COOL)
+    assert await lite.poll(model_v1("RTX 4090", 4, 3, 0.60)) == 0
+    found = await lite.alerts.why(f"m:{MEMBER}", rule_id=rule)
+    assert found is not None and [(entry.outcome, entry.reason) for entry in found.entries] == [("held", "thin")]
+    assert await lite.price(0.60) == 1
+
+
 async def test_a_new_model_on_a_platform(lite: AlertDesk) -> None:
     await lite.price(0.40)
     await lite.make(NewModelRule(), **COOL)
