@@ -225,8 +225,13 @@ class AlertPanel:
         await self.open(reply, renewed, "🔄 " + t("Renewed: it runs until {when}.", when=_full(until)))
 
     async def test(self, reply: Reply, view: RuleView) -> None:
-        """Send a sample through the real path."""
+        """Send a sample through the real path; none where the member switched alerts off, as with a real one."""
         t = text_of(reply.interaction)
+        if not view.owner.server and not (await self.services.choices.get(view.owner.member_id)).wants("alert"):
+            settings = seam(reply.interaction.client).mention("settings")
+            note = "⚠️ " + t("You switched alerts off in {settings}: nothing would be sent.", settings=settings)
+            await self._done(reply, view, note, AlertAction.WHY)
+            return
         sent = await reply.within(PATIENT, self.services.alerts.send_test(view.owner.key, view.id))
         if sent is None:
             raise NotRule

@@ -474,6 +474,14 @@ async def test_a_sample(scene: Scene, world: World) -> None:
     assert world.alerts.samples == [view.id]
 
 
+async def test_no_sample_while_alerts_are_switched_off(scene: Scene, world: World) -> None:
+    view = await made(scene, world)
+    await world.services().choices.change(scene.alice.id, muted_kinds=["alert"])
+    result = await scene.alice.slash(scene.channel, "alert test", alert=str(view.id))
+    assert "You switched alerts off in" in texts(result.response)
+    assert world.alerts.samples == []
+
+
 async def test_alert_me_on_a_price_card(scene: Scene, world: World) -> None:
     card = await scene.alice.slash(scene.channel, "price", gpu="rtx-4090")
     form = await scene.bob.click(card.response, label="Alert me")
