@@ -11,7 +11,8 @@ from gpuscout.accounts.delivery_choices import DeliveryChoices
 from gpuscout.accounts.members import Members
 from gpuscout.accounts.servers import Servers
 from gpuscout.delivery.channels import Renderer
-from gpuscout.delivery.digest_message import Charts, digest_renderer
+from gpuscout.delivery.digest_message import digest_renderer
+from gpuscout.delivery.ports import Charts
 from gpuscout.digests.compose import DigestComposer
 from gpuscout.digests.digests import Digests
 from gpuscout.digests.models import KIND

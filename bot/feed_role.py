@@ -11,8 +11,8 @@ from gpuscout.accounts.erasure import ERASE_JOB, erase_due
 from gpuscout.accounts.servers import Servers
 from gpuscout.delivery.discord_channel import ChannelPosts
 from gpuscout.delivery.feed import PLAN_JOB, POST_JOB, FeedPlanner
-from gpuscout.delivery.feed_post import Charts, FeedPoster, FeedRenderer
-from gpuscout.delivery.ports import DeliveryFailed
+from gpuscout.delivery.feed_post import FeedPoster, FeedRenderer
+from gpuscout.delivery.ports import Charts, DeliveryFailed
 from gpuscout.market.ports import Market
 from storage.job_model import Backoff
 from storage.servers import ServerStore

@@ -12,10 +12,11 @@ from gpuscout.accounts.delivery_choices import DeliveryChoices
 from gpuscout.accounts.servers import Servers
 from gpuscout.delivery.channels import MailSender, Renderer, Sender
 from gpuscout.delivery.notify import Notifier, notification_of
-from gpuscout.delivery.notify_alert import AlertRenderer, Charts, Holdings, Mentions
+from gpuscout.delivery.notify_alert import AlertRenderer, Holdings, Mentions
 from gpuscout.delivery.notify_notice import NoticeRenderer, notice_renderer
 from gpuscout.delivery.notify_optin import DmOptIn
 from gpuscout.delivery.notify_ports import NotifyMetrics
+from gpuscout.delivery.ports import Charts
 from gpuscout.market.ports import Market
 from storage.attempts import DeliveryLedger
 from storage.delivery_choices import DeliveryChoiceStore

@@ -277,9 +277,4 @@ class StoppedRule(RuleOption):
 
 def names_for(services: Services) -> Names:
     """Names from the catalogues alone, which are in memory."""
-
-    def gpu(slug: str) -> str:
-        model = services.gpus.get(slug)
-        return model.label if model is not None else slug
-
-    return Names(gpu, services.platform_name)
+    return Names(services.gpus.label_of, services.platform_name)

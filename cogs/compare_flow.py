@@ -253,8 +253,7 @@ class CompareFlow:
         return Names.of(keys, gpu_name, self.services.platform_name, t)
 
     async def _gpu_name(self, slug: str) -> str:
-        model = self.services.gpus.get(slug)
-        return model.label if model is not None else slug
+        return self.services.gpus.label_of(slug)
 
     async def _chart(self, comparison: Comparison, state: CompareState, timezone: str, t: Text) -> DrawnChart | None:
         newest = max((item.quote.at for item in comparison.items if item.quote is not None), default=None)

@@ -57,8 +57,7 @@ VERIFICATIONS: Final = [
 
 def gpu_label(services: Services, slug: str) -> str:
     """A model by its name in the catalogue; its slug where there is none."""
-    model = services.gpus.get(slug)
-    return model.label if model is not None else slug
+    return services.gpus.label_of(slug)
 
 
 def holding_label(services: Services, holding: HoldingDraft, interaction: Interaction) -> str:

@@ -214,8 +214,7 @@ class Services:
 
     def platform_name(self, slug: str) -> str:
         """A platform as people call it; its slug when it is not in the catalogue."""
-        platform = self.platforms.get(slug)
-        return platform.name if platform is not None else slug
+        return self.platforms.name_of(slug)
 
     def source_link(self, slug: str) -> tuple[str, str | None]:
         """Name and address of a price source."""

@@ -158,6 +158,11 @@ class GpuCatalogue:
         found, variant = self._with_vram(base, float(match[2]))
         return found if variant and found.slug == slug else None
 
+    def label_of(self, slug: str) -> str:
+        """A model as people call it; its slug when the catalogue does not know it."""
+        model = self.get(slug)
+        return model.label if model is not None else slug
+
     def resolve(self, name: str, vram_gb: float | None = None) -> Resolution:
         """Find what ``name`` means.
 

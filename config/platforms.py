@@ -135,6 +135,11 @@ class PlatformCatalogue:
         """The platform with exactly this slug, else None."""
         return self._by_slug.get(slug)
 
+    def name_of(self, slug: str) -> str:
+        """A platform as people call it; its slug when the catalogue does not know it."""
+        platform = self.get(slug)
+        return platform.name if platform is not None else slug
+
     def resolve(self, name: str) -> Platform | None:
         """The platform that ``name`` spells in any known way, else None."""
         return self._by_key.get(key(name))

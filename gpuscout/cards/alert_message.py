@@ -15,7 +15,7 @@ from gpuscout.cards import alert_text as words
 from gpuscout.cards.alert_chart import alert_chart
 from gpuscout.cards.alert_happened import action_text, happened_line, impact_text, story
 from gpuscout.cards.alert_state import SNOOZE_HOURS, AlertAction, pack
-from gpuscout.cards.kit import OFFLINE, plain, relative
+from gpuscout.cards.kit import OFFLINE, Stateless, plain, relative
 from gpuscout.charts.model import ChartSpec
 from gpuscout.market.models import History
 
@@ -25,19 +25,11 @@ LISTED: Final = 25
 _RANK: Final = {"critical": 0, "warning": 1, "info": 2}
 
 
-class Controls(ui.View):
+class Controls(Stateless, ui.View):
     """Classic buttons without callbacks, as :class:`gpuscout.cards.kit.Card` is for layouts."""
 
     def __init__(self) -> None:
         super().__init__(timeout=None)
-
-    def is_finished(self) -> bool:
-        """Always True, which keeps discord.py from storing one view for each message ever sent."""
-        return True
-
-    def is_dispatchable(self) -> bool:
-        """Always False: there is nothing here to dispatch to."""
-        return False
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,15 +18,8 @@ OFFLINE: Final = 0x8A8D93
 Rows: TypeAlias = "ui.ActionRow[Any]"
 
 
-class Card(ui.LayoutView):
-    """A layout whose components carry their whole state in their custom ids.
-
-    It holds no callbacks, so discord.py need not remember it: clicks reach the dynamic items registered by the
-    cogs, in this process or in any later one.
-    """
-
-    def __init__(self) -> None:
-        super().__init__(timeout=None)
+class Stateless(ui.view.BaseView):
+    """A view that is sent and forgotten."""
 
     def is_finished(self) -> bool:
         """Always True, which keeps discord.py from storing one view for each message ever sent."""
@@ -35,6 +28,17 @@ class Card(ui.LayoutView):
     def is_dispatchable(self) -> bool:
         """Always False: there is nothing here to dispatch to."""
         return False
+
+
+class Card(Stateless, ui.LayoutView):
+    """A layout whose components carry their whole state in their custom ids.
+
+    It holds no callbacks, so discord.py need not remember it: clicks reach the dynamic items registered by the
+    cogs, in this process or in any later one.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(timeout=None)
 
 
 _MARKUP = re.compile(r"([\\*_~|`#>\[\]<])")

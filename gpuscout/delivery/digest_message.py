@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Final, Protocol
+from typing import Final
 
 import structlog
 
@@ -13,29 +13,14 @@ from gpuscout.cards.digest_chart import digest_chart
 from gpuscout.cards.digest_text import title
 from gpuscout.cards.price_card import ChartFile
 from gpuscout.charts.alt import alt_text
-from gpuscout.charts.model import ChartSpec
 from gpuscout.delivery.channels import Letter, Message, Picture, Renderer
+from gpuscout.delivery.ports import Charts
 from gpuscout.digests.models import DigestContent, merged, read_content
 from storage.attempts import Notification
 
 log = structlog.get_logger(__name__)
 
 CHART_SECONDS: Final = 10.0
-
-
-class Image(Protocol):
-    """A drawn chart."""
-
-    @property
-    def data(self) -> bytes: ...
-    @property
-    def extension(self) -> str: ...
-
-
-class Charts(Protocol):
-    """Draws charts; raises when it cannot."""
-
-    async def render(self, spec: ChartSpec) -> Image: ...
 
 
 def digest_renderer(charts: Charts | None) -> Renderer:

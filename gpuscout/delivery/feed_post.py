@@ -8,7 +8,7 @@ import io
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import discord
 import structlog
@@ -24,10 +24,10 @@ from gpuscout.cards.feed_card import FeedFacts, daily_card, moves_card
 from gpuscout.cards.kit import Card
 from gpuscout.cards.price_card import ChartFile
 from gpuscout.charts.alt import alt_text
-from gpuscout.charts.model import ChartSpec
 from gpuscout.delivery.discord_channel import ChannelPosts, ChannelUnreachable
 from gpuscout.delivery.feed import FeedJob
 from gpuscout.delivery.feed_moves import change_24h, key_text
+from gpuscout.delivery.ports import Charts
 from gpuscout.market.models import Freshness, MarketUnavailable, freshness
 from gpuscout.market.overview import MarketLine, Overview, Ranking, rank
 from gpuscout.market.ports import Market
@@ -41,21 +41,6 @@ CHART_SECONDS: Final = 10.0
 MOVERS, BUSIEST = 6, 4
 _LEAST_MOVE = 0.0005
 """Below this a price is shown as unmoved (0.0 %)."""
-
-
-class Image(Protocol):
-    """A drawn chart."""
-
-    @property
-    def data(self) -> bytes: ...
-    @property
-    def extension(self) -> str: ...
-
-
-class Charts(Protocol):
-    """Draws charts; raises when it cannot."""
-
-    async def render(self, spec: ChartSpec) -> Image: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from gpuscout.cards.alert_text import Names
 from gpuscout.charts.alt import alt_text
 from gpuscout.charts.model import ChartSpec
 from gpuscout.delivery.channels import Letter, Message, Picture
+from gpuscout.delivery.ports import Charts
 from gpuscout.market.models import History
 from gpuscout.market.ports import Market
 from gpuscout.portfolio.models import Holding
@@ -31,21 +32,6 @@ CHARTS_AT_ONCE: Final = 3
 
 Mentions = Callable[[], Awaitable[Callable[[str], str]]]
 """Gives what makes a command something to click, by its name."""
-
-
-class Image(Protocol):
-    """A drawn chart."""
-
-    @property
-    def data(self) -> bytes: ...
-    @property
-    def extension(self) -> str: ...
-
-
-class Charts(Protocol):
-    """Draws charts; raises when it cannot."""
-
-    async def render(self, spec: ChartSpec) -> Image: ...
 
 
 class Holdings(Protocol):
@@ -105,7 +91,7 @@ class AlertRenderer:
         slugs = {item.source for item in items if item.source}
         known = {slug: self._platforms.source(slug) for slug in slugs}
         return MessageFacts(
-            names=Names(gpu=self._gpu, platform=self._platform, holding=rigs.get),
+            names=Names(gpu=self._gpus.label_of, platform=self._platforms.name_of, holding=rigs.get),
             mention=await self._mentions(),
             sources={slug: (source.name, source.url) for slug, source in known.items() if source is not None},
             private=private,
@@ -114,14 +100,6 @@ class AlertRenderer:
             history=history,
             timezone=letter.timezone,
         )
-
-    def _gpu(self, slug: str) -> str:
-        model = self._gpus.get(slug)
-        return model.label if model is not None else slug
-
-    def _platform(self, slug: str) -> str:
-        platform = self._platforms.get(slug)
-        return platform.name if platform is not None else slug
 
     async def _rigs(self, member_id: int | None, items: Sequence[AlertItem]) -> dict[str, str]:
         if self._holdings is None or member_id is None:

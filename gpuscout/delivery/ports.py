@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from gpuscout.charts.model import ChartSpec
+
 
 class DeliveryFailed(Exception):
     """A message could not be sent.
@@ -35,3 +37,18 @@ class DirectMessages(Protocol):
     async def owner_ids(self) -> list[int]:
         """Discord ids of the people who run this bot."""
         ...
+
+
+class Image(Protocol):
+    """A drawn chart."""
+
+    @property
+    def data(self) -> bytes: ...
+    @property
+    def extension(self) -> str: ...
+
+
+class Charts(Protocol):
+    """Draws charts; raises when it cannot."""
+
+    async def render(self, spec: ChartSpec) -> Image: ...

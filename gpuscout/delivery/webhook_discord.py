@@ -55,20 +55,12 @@ class DiscordMessages:
             return None
         source = self._platforms.source(item.source) if item.source else None
         facts = MessageFacts(
-            names=Names(gpu=self._gpu, platform=self._platform),
+            names=Names(gpu=self._gpus.label_of, platform=self._platforms.name_of),
             sources={source.slug: (source.name, source.url)} if source is not None else {},
             private=False,
             simulated=self._simulated,
         )
         return [dict(embed.to_dict()) for embed in alert_message([item], facts, self._t).embeds]
-
-    def _gpu(self, slug: str) -> str:
-        model = self._gpus.get(slug)
-        return model.label if model is not None else slug
-
-    def _platform(self, slug: str) -> str:
-        platform = self._platforms.get(slug)
-        return platform.name if platform is not None else slug
 
 
 def _embed(event: StoredEvent, data: Mapping[str, Any], t: Text) -> dict[str, Any]:

@@ -172,7 +172,7 @@ class DigestComposer:
                 log.warning("digest_without_alert", exc_info=True)
                 continue
             model = self._gpus.get(item.gpu) if item.gpu else None
-            platform = self._platform_name(item.platform) if item.platform else None
+            platform = self._platforms.name_of(item.platform) if item.platform else None
             found.append(AlertLine(item=item, gpu_name=model.name if model else item.gpu, platform_name=platform))
         return found
 
@@ -182,11 +182,7 @@ class DigestComposer:
         return sorted(found, key=lambda line: (-abs(line.ratio or 0.0), line.name, line.platform))
 
     def _mover(self, line: MarketLine, window: str) -> MoverLine:
-        return parts.mover(line, window, self._platform_name(line.key.platform))
-
-    def _platform_name(self, slug: str) -> str:
-        platform = self._platforms.get(slug)
-        return platform.name if platform is not None else slug
+        return parts.mover(line, window, self._platforms.name_of(line.key.platform))
 
     async def _portfolio(self, wanted: Wanted, since: datetime, view: PortfolioView) -> PortfolioPart | None:
         if self._portfolios is None or not view.totals.valued:
@@ -225,4 +221,4 @@ class DigestComposer:
         end = view.quote.at
         span = timedelta(days=CHART_DAYS) if rhythm.cadence == "weekly" else timedelta(days=7)
         history = await self._market.history(view.quote.key, end - span, end, points=CHART_POINTS)
-        return parts.price_chart(history, view, self._platform_name(view.platform))
+        return parts.price_chart(history, view, self._platforms.name_of(view.platform))
