@@ -53,6 +53,7 @@ lock: $(STAMP) ## Resolve the lock files anew (hashes, no index addresses).
 
 pictures: setup ## Draw the pictures of the README and docs with the product itself.
 	@$(BIN)/python docs/make_pictures.py
+	@$(BIN)/python docs/make_mail_pictures.py
 	@$(BIN)/python docs/make_demo_pictures.py
 	@$(BIN)/python docs/make_history_pictures.py
 

@@ -23,6 +23,24 @@ from tests.fakes import NOW, SEEN
 SCOPE: Final = GpuScope(gpu="rtx-4090")
 ABOVE: Final = PriceRule(scope=SCOPE, direction="above", level=0.36)
 BELOW: Final = PriceRule(scope=SCOPE, direction="below", level=0.34)
+FIRED: Final = AlertItem(
+    rule_id=1,
+    when=BELOW,
+    kind="price",
+    happened="below",
+    severity="warning",
+    metric="price",
+    gpu="rtx-4090",
+    platform="vast",
+    before=0.345,
+    after=0.335,
+    threshold=0.34,
+    price=0.335,
+    at=SEEN,
+    impact_month=-42.1,
+    source="simulator",
+)
+"""The firing that is shown, in Discord and as a mail."""
 SUBJECT: Final = "vast|rtx-4090|global|on-demand|any|any"
 
 
@@ -81,31 +99,14 @@ async def why(stage: Any) -> None:
 async def message(stage: Any) -> None:
     """The alert itself."""
     gpus = GpuCatalogue.load()
-    item = AlertItem(
-        rule_id=1,
-        when=BELOW,
-        kind="price",
-        happened="below",
-        severity="warning",
-        metric="price",
-        gpu="rtx-4090",
-        platform="vast",
-        before=0.345,
-        after=0.335,
-        threshold=0.34,
-        price=0.335,
-        at=SEEN,
-        impact_month=-42.1,
-        source="simulator",
-    )
-    wanted = wish([item])
+    wanted = wish([FIRED])
     assert wanted is not None
     history = await stage.world.market.history(wanted.key, SEEN - wanted.span, SEEN)
     model = gpus.get("rtx-4090")
     assert model is not None
     names = Names(lambda _: model.label, stage.env.bot.services.platform_name)
     facts = MessageFacts(names, stage.env.bot.mention, simulated=True, history=history)
-    shown = alert_message([item], facts, translator_for(None))
+    shown = alert_message([FIRED], facts, translator_for(None))
     assert shown.chart is not None
     shown.show("alert.png")
     picture = discord.File(io.BytesIO(render(shown.chart)), "alert.png")

@@ -1,6 +1,6 @@
 """Pictures of mails at phone width, drawn by the product's own renderers.
 
-Usage: ``PYTHONPATH=. python docs/make_mail_pictures.py [--out FOLDER] [--chromium PATH]``
+Usage: ``python docs/make_mail_pictures.py [--out FOLDER] [--chromium PATH]``
 """
 
 from __future__ import annotations
@@ -9,15 +9,17 @@ import argparse
 import asyncio
 import base64
 import shutil
+import sys
 from pathlib import Path
 
-from alert_shots import BELOW
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from alert_shots import FIRED
 from make_pictures import simulated_world
 from playwright.async_api import async_playwright
 
 from config.catalogue import GpuCatalogue
 from config.i18n import translator_for
-from gpuscout.alerts.messages import AlertItem
 from gpuscout.cards.alert_chart import wish
 from gpuscout.cards.alert_message import MessageFacts, alert_message
 from gpuscout.cards.alert_text import Names
@@ -39,28 +41,11 @@ async def alert() -> MailContent:
     """The alert of the pictures of Discord, as the mail that follows when Discord fails."""
     market, model = simulated_world().market, GpuCatalogue.load().get("rtx-4090")
     assert model is not None
-    item = AlertItem(
-        rule_id=1,
-        when=BELOW,
-        kind="price",
-        happened="below",
-        severity="warning",
-        metric="price",
-        gpu="rtx-4090",
-        platform="vast",
-        before=0.345,
-        after=0.335,
-        threshold=0.34,
-        price=0.335,
-        at=SEEN,
-        impact_month=-42.1,
-        source="simulator",
-    )
-    wanted = wish([item])
+    wanted = wish([FIRED])
     assert wanted is not None
     history = await market.history(wanted.key, SEEN - wanted.span, SEEN)
     facts = MessageFacts(Names(lambda _: model.label, lambda _: "Vast.ai"), simulated=True, history=history)
-    shown = alert_message([item], facts, T)
+    shown = alert_message([FIRED], facts, T)
     assert shown.chart is not None
     pictures = [Picture("alert.webp", render(shown.chart), "RTX 4090 on Vast.ai, 7 days")]
     message = Message(plain=shown.text, embeds=shown.embeds, pictures=pictures)
