@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import insert, select
 
 from bot.alerts_role import AlertRoom
 from bot.app import make_members
@@ -29,6 +29,7 @@ from gpuscout.plans.tiers import Tier
 from storage.alerts_work import AlertSync, StoredUpdate, enqueue_evaluation
 from storage.cache import MemoryCache
 from storage.engine import Database
+from storage.ids import new_id
 from storage.jobs import JobStore
 from storage.leases import LeaseStore
 from storage.machines import MachineState, MachineStore
@@ -36,6 +37,7 @@ from storage.market import MarketStore, UpdateRows
 from storage.state import AppState
 from storage.tables_alerts import alert_ledger, alert_rule, alert_trigger
 from storage.tables_delivery import notification, notification_item, outgoing_event
+from storage.tables_webhooks import sealed_secret, webhook_endpoint
 from tests.market.helpers import FakeClock, ScriptedSource, document, model_v1
 
 START = datetime(2026, 11, 20, 0, 0, tzinfo=UTC)
@@ -86,6 +88,29 @@ class AlertDesk:
         self.ingest = Ingest(
             self.source, self.parts.store, self.parts.state, self.parts.jobs, self.parts.gpus, clock=self.clock
         )
+
+    async def listen(self, owner: str) -> None:
+        """Give a member (``member:1``) or server (``guild:1``) a webhook, so that events are written."""
+        secret, at = new_id(), self.clock.now
+        async with self.db.write() as conn:
+            await conn.execute(
+                insert(sealed_secret).values(
+                    id=secret, owner=owner, purpose="webhook.url", key_id="k", wrapped_key="w", box="b", created_at=at
+                )
+            )
+            await conn.execute(
+                insert(webhook_endpoint).values(
+                    id=new_id(),
+                    owner=owner,
+                    kind="http",
+                    shown="hooks.example",
+                    fingerprint=owner,
+                    url_secret=secret,
+                    events=["alert.triggered"],
+                    state="active",
+                    created_at=at,
+                )
+            )
 
     async def store(self, *models: Any) -> None:
         """One poll at the present instant, not evaluated."""

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from sqlalchemy import select
+
 from gpuscout.market.models import SeriesKey
+from storage.tables import job
 from storage.tables_alerts import alert_work
 from tests.alerts.desk import ANNA, MEMBER, SCOPE, STEP, AlertDesk, above, below, change, none_left
 from tests.market.helpers import model_v1
@@ -13,6 +16,7 @@ from tests.market.helpers import model_v1
 async def test_a_price_that_falls_below_a_level_is_told_once(desk: AlertDesk) -> None:
     await desk.price(0.35)
     rule_id = await desk.make(below(0.30))
+    await desk.listen(f"member:{MEMBER}")
     assert await desk.price(0.30) == 0  # not below
     assert await desk.price(0.29) == 1
     assert await desk.price(0.28) == 0
@@ -32,6 +36,17 @@ async def test_a_price_that_falls_below_a_level_is_told_once(desk: AlertDesk) ->
     assert [w.waits_for for w in why.watched] == ["rearm"] and why.watched[0].value == 0.28
 
 
+async def test_an_event_that_nobody_hears_costs_nothing(desk: AlertDesk) -> None:
+    await desk.price(0.40)
+    await desk.make(below(0.30))
+    await desk.listen("member:2")
+    assert await desk.price(0.25) == 1
+    assert await desk.events() == []
+    async with desk.db.read() as conn:
+        kinds = {row.kind for row in await conn.execute(select(job.c.kind))}
+    assert "delivery.notify" in kinds and "webhook.fanout" not in kinds
+
+
 async def test_it_fires_again_only_after_it_came_back_by_the_band(desk: AlertDesk) -> None:
     await desk.price(0.35)
     await desk.make(below(0.30), cooldown=timedelta(0))
@@ -49,6 +64,7 @@ async def test_a_rule_that_is_true_already_starts_disarmed(desk: AlertDesk) -> N
 async def test_the_same_update_twice_fires_nothing_twice(desk: AlertDesk) -> None:
     await desk.price(0.35)
     rule_id = await desk.make(below(0.30), for_polls=2)
+    await desk.listen(f"member:{MEMBER}")
     await desk.price(0.29)
     desk.clock.now += STEP
     await desk.store(model_v1("RTX 4090", 30, 20, 0.28))

@@ -262,6 +262,7 @@ async def test_an_expired_rule_is_told_and_renewed(lite: AlertDesk) -> None:
 async def test_a_servers_rule_goes_to_its_channel(lite: AlertDesk) -> None:
     await lite.price(0.40)
     server = Owner(member_id=MEMBER, server=True, guild_id=900, channel_id=901, role_id=902)
+    await lite.listen("guild:900")
     rule = await lite.make(below(0.30), server)
     assert await lite.price(0.25) == 1
     [row] = await lite.notifications()

@@ -125,6 +125,7 @@ async def test_quiet_hours_gather_and_critical_passes(lite: AlertDesk) -> None:
 async def test_who_wants_no_alerts_gets_none_and_the_ledger_says_so(lite: AlertDesk) -> None:
     choices = DeliveryChoices(DeliveryChoiceStore(lite.db), clock=lite.clock)
     await choices.change(MEMBER, muted_kinds=["alert"])
+    await lite.listen(f"member:{MEMBER}")
     await lite.price(0.40)
     rule = await lite.make(below(0.30))
     await lite.price(0.25)
