@@ -19,6 +19,9 @@ NOTIFY_JOB: Final = "delivery.notify"
 NOTIFY_ATTEMPTS: Final = 60
 """With the waits of :data:`bot.notify_role.NOTIFY_BACKOFF` about six hours of an outage."""
 
+_OPEN: Final = text("state = 'pending'")
+"""In words, not as a parameter: else PostgreSQL does not see that the index of open notifications serves."""
+
 Severity = Literal["info", "warning", "critical"]
 SEVERITIES: Final[tuple[Severity, ...]] = ("info", "warning", "critical")
 
@@ -153,23 +156,27 @@ class NotificationStore:
         groups: dict[str, list[NewItem]] = {}
         for item in items:
             groups.setdefault(item.group_key, []).append(item)
-        rows = [_opened(kind, of_one, at) for of_one in groups.values()]
+        rows = [_opened(kind, groups[key], at) for key in sorted(groups)]  # in one order, whoever else adds
         fresh = {row["id"]: row for row in rows}
         found: dict[str, str] = {}
         for _ in range(3):
             left = [row for row in rows if row["group_key"] not in found]
             if not left:
                 break
-            await conn.execute(
-                self._db.insert(notification).on_conflict_do_nothing(
-                    index_elements=["group_key"], index_where=text("state = 'pending'")
-                ),
+            made_now = await conn.execute(
+                self._db.insert(notification)
+                .on_conflict_do_nothing(index_elements=["group_key"], index_where=_OPEN)
+                .returning(notification.c.id, notification.c.group_key),
                 left,
             )
+            found |= {row.group_key: row.id for row in made_now}
+            left = [row for row in left if row["group_key"] not in found]
+            if not left:
+                break
             open_ones = (
                 select(notification.c.id, notification.c.group_key)
                 .where(notification.c.group_key.in_([row["group_key"] for row in left]))
-                .where(notification.c.state == "pending")
+                .where(_OPEN)
                 .order_by(notification.c.group_key)
                 .with_for_update()
             )
@@ -227,7 +234,7 @@ class NotificationStore:
                 deadline_at=deadline_at,
                 poll_at=poll_at,
             )
-            .on_conflict_do_nothing(index_elements=["group_key"], index_where=text("state = 'pending'"))
+            .on_conflict_do_nothing(index_elements=["group_key"], index_where=_OPEN)
             .returning(notification.c.id)
         )
         if made.one_or_none() is not None:
@@ -242,9 +249,7 @@ class NotificationStore:
             )
             return fresh
         held = await conn.execute(
-            select(notification.c.id)
-            .where(notification.c.group_key == group_key, notification.c.state == "pending")
-            .with_for_update()
+            select(notification.c.id).where(notification.c.group_key == group_key, _OPEN).with_for_update()
         )
         row = held.one_or_none()
         return None if row is None else str(row.id)

@@ -271,10 +271,11 @@ def _armed(trigger: Trigger) -> Trigger:
     )
 
 
-def _disarmed(rule: Rule, trigger: Trigger, seen: Seen) -> Trigger:
+def _disarmed(rule: Rule, trigger: Trigger, seen: Seen, **changes: Any) -> Trigger:
     band = band_of(rule, seen.metric, trigger.base, seen.price, seen.platform)
     level = rearm_level(trigger.base, trigger.side, band)
-    return replace(trigger, role="rearm", direction=-trigger.side, level=level, pending=0, pending_poll=None)
+    changes |= {"role": "rearm", "direction": -trigger.side, "level": level, "pending": 0, "pending_poll": None}
+    return replace(trigger, **changes)
 
 
 def _reset(rule: Rule, trigger: Trigger, seen: Seen) -> Trigger:
@@ -296,22 +297,24 @@ def _after(rule: Rule, trigger: Trigger, seen: Seen, family: Sequence[Trigger]) 
     kind = behaviour(rule)
     if kind == "step":
         return _moved(rule, trigger, seen, family, fired=True)
-    fired = replace(trigger, fired_at=seen.at, fired_value=seen.value, pending=0, pending_poll=None)
     if kind == "anchored" and seen.price is not None and seen.price_key is not None:
         return [
             replace(
-                fired,
+                trigger,
                 key_id=seen.price_key,
                 home_id=_home(trigger),
                 direction=trigger.side,
                 level=anchored_level(rule, trigger.side, seen.price, seen.platform),
+                pending=0,
+                pending_poll=None,
+                fired_at=seen.at,
                 fired_value=seen.price,
                 wake_at=seen.at + window_seconds(rule),
             )
         ]
-    disarmed = _disarmed(rule, fired, seen)
     repeat = rule.manners.repeat
-    return [replace(disarmed, wake_at=None if repeat is None else seen.at + int(repeat.total_seconds()))]
+    wake_at = None if repeat is None else seen.at + int(repeat.total_seconds())
+    return [_disarmed(rule, trigger, seen, fired_at=seen.at, fired_value=seen.value, wake_at=wake_at)]
 
 
 def _moved(rule: Rule, trigger: Trigger, seen: Seen, family: Sequence[Trigger], *, fired: bool) -> list[Trigger]:
