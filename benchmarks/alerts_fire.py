@@ -10,6 +10,7 @@ Run ``python -m benchmarks alerts_fire [--quick]``. ``alerts_fire.<database>.vs_
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
@@ -31,6 +32,7 @@ from gpuscout.alerts.rules import GpuScope, PriceRule, Rule
 from storage import tables as t
 from storage import tables_alerts as a
 from storage import tables_delivery as d
+from storage import tables_webhooks as w
 from storage.alerts_eval import KeyValue
 from storage.engine import Database
 from storage.ids import new_id
@@ -54,7 +56,10 @@ _TABLES = (
 
 
 async def _fill(db: Database, batches: int) -> None:
-    """A key and 500 armed rules for each batch."""
+    """A key and 500 armed rules for each batch, and a webhook for every member: then each firing is an event too."""
+    async with db.write() as conn:
+        await conn.execute(insert(w.sealed_secret), [_secret(number) for number in range(1, batches * MEMBERS + 1)])
+        await conn.execute(insert(w.webhook_endpoint), [_webhook(number) for number in range(1, batches * MEMBERS + 1)])
     for batch in range(1, batches + 1):
         ids = range((batch - 1) * MEMBERS + 1, batch * MEMBERS + 1)
         async with db.write() as conn:
@@ -76,6 +81,26 @@ def _rule(number: int) -> dict[str, Any]:
         "state": "active",
         "created_at": NOW,
         "updated_at": NOW,
+    }
+
+
+def _secret(number: int) -> dict[str, Any]:
+    owner = f"member:{number}"
+    seal = {"purpose": "webhook.url", "key_id": "k", "wrapped_key": "w", "box": "b"}
+    return {"id": f"s{number}", "owner": owner, "created_at": NOW, **seal}
+
+
+def _webhook(number: int) -> dict[str, Any]:
+    return {
+        "id": f"w{number}",
+        "owner": f"member:{number}",
+        "kind": "http",
+        "shown": "hooks.example",
+        "fingerprint": str(number),
+        "url_secret": f"s{number}",
+        "events": ["alert.triggered"],
+        "state": "active",
+        "created_at": NOW,
     }
 
 
@@ -233,7 +258,10 @@ async def _compare(name: str, urls: Mapping[str, str], rounds: int) -> None:
         async def bare(number: int) -> None:
             await _core(core, number + WARM_UP + 1, payload)
 
+        gc.collect()
+        gc.freeze()  # as App.run does once it is up: for both ways alike
         times = await in_turns({"ours": fire, "core": bare}, rounds, warm_up=WARM_UP)
+        gc.unfreeze()
         if await _counts(ours.parts.db) != await _counts(core):
             raise AssertionError("the ways stored different rows")
         emit(f"alerts_fire.{name}.firings", MEMBERS / percentile(times["ours"], 50) * 1000, "firings/s")
