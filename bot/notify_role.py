@@ -12,11 +12,11 @@ from gpuscout.accounts.delivery_choices import DeliveryChoices
 from gpuscout.accounts.servers import Servers
 from gpuscout.delivery.channels import MailSender, Renderer, Sender
 from gpuscout.delivery.notify import Notifier, notification_of
-from gpuscout.delivery.notify_alert import AlertRenderer, Holdings, Mentions
+from gpuscout.delivery.notify_alert import AlertRenderer, Holdings
 from gpuscout.delivery.notify_notice import NoticeRenderer, notice_renderer
 from gpuscout.delivery.notify_optin import DmOptIn
 from gpuscout.delivery.notify_ports import NotifyMetrics
-from gpuscout.delivery.ports import Charts
+from gpuscout.delivery.ports import Charts, Mentions
 from gpuscout.market.ports import Market
 from storage.attempts import DeliveryLedger
 from storage.delivery_choices import DeliveryChoiceStore
@@ -121,7 +121,7 @@ def command_mention(name: str, ids: Mapping[str, int]) -> str:
 def make_opt_in(parts: Parts, discord: Sender) -> DmOptIn:
     """The first DM at opt-in, sent by the process that answers the member."""
     choices = DeliveryChoices(DeliveryChoiceStore(parts.db), clock=parts.clock)
-    return DmOptIn(choices, discord, clock=parts.clock)
+    return DmOptIn(choices, discord, command_mentions(parts.state, parts.clock), clock=parts.clock)
 
 
 def purge_handlers(parts: Parts) -> dict[str, Handler]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Final, Protocol
 
@@ -18,7 +18,7 @@ from gpuscout.cards.alert_text import Names
 from gpuscout.charts.alt import alt_text
 from gpuscout.charts.model import ChartSpec
 from gpuscout.delivery.channels import Letter, Message, Picture
-from gpuscout.delivery.ports import Charts
+from gpuscout.delivery.ports import Charts, Mentions
 from gpuscout.market.models import History
 from gpuscout.market.ports import Market
 from gpuscout.portfolio.models import Holding
@@ -29,9 +29,6 @@ log = structlog.get_logger(__name__)
 CHART_SECONDS: Final = 3.0
 CHARTS_AT_ONCE: Final = 3
 """While more charts are being drawn an alert goes out without one: a button shows it, and being told late is worse."""
-
-Mentions = Callable[[], Awaitable[Callable[[str], str]]]
-"""Gives what makes a command something to click, by its name."""
 
 
 class Holdings(Protocol):

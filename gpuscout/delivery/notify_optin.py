@@ -13,7 +13,7 @@ from config.i18n import Text
 from gpuscout.accounts.delivery_choices import DeliveryChoices
 from gpuscout.cards.page import Page, page_card
 from gpuscout.delivery.channels import Message, NotSent, Sender
-from gpuscout.delivery.ports import DeliveryFailed
+from gpuscout.delivery.ports import DeliveryFailed, Mentions
 
 log = structlog.get_logger(__name__)
 
@@ -37,11 +37,15 @@ class DmOptIn:
 
     Args:
         discord: gives the sender; None where no token is set.
+        mentions: commands as something to click.
     """
 
-    def __init__(self, choices: DeliveryChoices, discord: Sender, *, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self, choices: DeliveryChoices, discord: Sender, mentions: Mentions, *, clock: Callable[[], datetime]
+    ) -> None:
         self._choices = choices
         self._discord = discord
+        self._mentions = mentions
         self._clock = clock
 
     async def ask(self, member_id: int, t: Text) -> Reach:
@@ -56,7 +60,7 @@ class DmOptIn:
                 sender = await self._discord()
                 if sender is None:
                     return "unknown"
-                message = Message(card=page_card(hello_page(t)))
+                message = Message(card=page_card(hello_page((await self._mentions())("settings"), t)))
                 # The minute keeps two quick clicks from two DMs, and lets a member try again who has opened them.
                 await sender.to_member(member_id, message, f"in{member_id}{self._clock():%H%M}")
         except NotSent as error:
@@ -81,14 +85,15 @@ class NoOptIn:
         return "unknown"
 
 
-def hello_page(t: Text) -> Page:
-    """The first direct message."""
+def hello_page(settings: str, t: Text) -> Page:
+    """The first direct message; *settings* is the command."""
     return Page(
         "👋 " + t("This is where I will tell you"),
         [
             t(
                 "You asked me to tell you when something happens. It arrives here, once, at the right moment. Other "
-                "channels, quiet hours and what you want to hear: `/settings`."
+                "channels, quiet hours and what you want to hear: {settings}.",
+                settings=settings,
             )
         ],
     )

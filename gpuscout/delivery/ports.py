@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from gpuscout.charts.model import ChartSpec
@@ -52,3 +53,7 @@ class Charts(Protocol):
     """Draws charts; raises when it cannot."""
 
     async def render(self, spec: ChartSpec) -> Image: ...
+
+
+Mentions = Callable[[], Awaitable[Callable[[str], str]]]
+"""Gives what makes a command something to click, by its name."""
