@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 import structlog
 
 from bot.alerts_role import AlertRoom, alerts_handlers, alerts_schedule
-from bot.digests_role import digest_renderers, digests_handlers, digests_schedule, make_digests
+from bot.bot_role import bot_failure, make_bot, make_members
+from bot.digests_role import digest_renderers, digests_handlers, digests_schedule
 from bot.early import EARLY, SIGNALS
 from bot.feed_role import feed_handlers, feed_schedule
 from bot.handlers import delivery_handlers, market_handlers
@@ -30,7 +31,7 @@ from bot.notify_role import (
     notify_schedule,
     purge_handlers,
 )
-from bot.operations import ProcessOperations, StateBlocklist, database_ready, schema_ready
+from bot.operations import database_ready, schema_ready
 from bot.parts import (
     MARKET_CHANNEL,
     Clock,
@@ -47,16 +48,12 @@ from bot.scheduler import Scheduler
 from bot.vitals import Vitals
 from bot.webhook_role import WebhookWork, make_webhooks, webhook_notices, webhook_schedule
 from bot.worker import Handler, Worker
-from config.currencies import Currencies, default_currencies
 from config.settings import Role, Settings
-from gpuscout.accounts.delivery_choices import DeliveryChoices
 from gpuscout.accounts.members import Members
-from gpuscout.accounts.servers import Servers
 from gpuscout.charts.pool import ChartRenderer, ChartUnavailable
 from gpuscout.delivery.pacing import DiscordPace
 from gpuscout.market.ingest import IngestReport
 from gpuscout.market.reader import MarketReader
-from gpuscout.plans.tiers import EveryoneFree, default_plans
 from gpuscout.resilience.health import HealthBoard
 from gpuscout.resilience.public_connect import PUBLIC_ONLY, AddressRules
 from gpuscout.telemetry.loopdelay import LoopDelaySampler
@@ -64,13 +61,9 @@ from gpuscout.telemetry.metrics import Metrics
 from gpuscout.telemetry.recorder import StoredUsage
 from gpuscout.telemetry.usage import IdHasher
 from storage.address import parse_url
-from storage.alerts_work import AlertSync, WatchlistSync
-from storage.delivery_choices import DeliveryChoiceStore
-from storage.guilds import GuildStore
+from storage.alerts_work import AlertSync
 from storage.lockfile import SingleProcessLock
-from storage.members import MemberStore
 from storage.schema import migrate_if_behind
-from storage.servers import ServerStore
 from storage.usage import UsageStore
 
 if TYPE_CHECKING:
@@ -79,10 +72,7 @@ if TYPE_CHECKING:
     from bot.client import ScoutBot
     from gpuscout.delivery.channels import DiscordSender
     from gpuscout.delivery.discord_channel import ChannelPosts
-    from gpuscout.delivery.mail.desk import Desk
-    from gpuscout.delivery.notify_optin import OptIn
     from gpuscout.delivery.ports import DirectMessages
-    from gpuscout.delivery.webhooks import Webhooks
     from gpuscout.portfolio.portfolios import Portfolios
 
 log = structlog.get_logger(__name__)
@@ -184,7 +174,7 @@ class App:
         if bot_task is not None and bot_task.done() and not stop.is_set():
             error = bot_task.exception()
             if error is not None:
-                raise StartError(_bot_failure(error)) from error
+                raise StartError(bot_failure(error)) from error
             log.error("bot_ended", reason="the client closed by itself")
             return 1
         return 0
@@ -454,76 +444,6 @@ class App:
         return None if client is None else DiscordChannelPosts(client)
 
 
-async def make_bot(
-    parts: Parts,
-    version: str,
-    *,
-    market: MarketReader | None = None,
-    charts: ChartRenderer | None = None,
-    usage: StoredUsage | None = None,
-    uses: UsageStore | None = None,
-    hasher: IdHasher | None = None,
-    opt_in: OptIn | None = None,
-    webhooks: Webhooks | None = None,
-    mail: Desk | None = None,
-    sync: bool = True,
-) -> ScoutBot:
-    """The Discord client with its cogs; without *usage* (one-shot commands) nothing is recorded.
-
-    Args:
-        uses, hasher: where usage events are written and how their members are hashed, for "what is stored about me".
-    """
-    import discord
-
-    from bot.client import ScoutBot
-    from cogs.services import Services
-    from gpuscout.delivery.notify_optin import NoOptIn
-    from gpuscout.telemetry.recorder import NoUsage
-
-    # GPUScout does not speak: the library's advice to install voice packages would only alarm the operator.
-    discord.VoiceClient.warn_nacl = discord.VoiceClient.warn_dave = False
-
-    market = market or make_reader(parts)
-    members = make_members(parts, hasher, uses)
-    portfolios = make_portfolios(parts, market, members, on_change=AlertSync(parts.jobs))
-    services = Services(
-        settings=parts.settings,
-        market=market,
-        gpus=parts.gpus,
-        platforms=parts.platforms,
-        charts=charts,
-        usage=usage or NoUsage(),
-        blocklist=StateBlocklist(parts.state),
-        guilds=GuildStore(parts.db),
-        members=members,
-        servers=Servers(ServerStore(parts.db), clock=parts.clock),
-        choices=DeliveryChoices(DeliveryChoiceStore(parts.db), clock=parts.clock),
-        plans=default_plans(),
-        tiers=EveryoneFree(),
-        portfolios=portfolios,
-        alerts=AlertRoom(parts, market, members, portfolios).alerts,
-        digests=make_digests(parts, market, members, portfolios),
-        webhooks=webhooks or make_webhooks(parts),
-        opt_in=opt_in or NoOptIn(),
-        mail=mail or MailRoom(parts, members).desk,
-        state=parts.state,
-        operations=ProcessOperations(parts),
-        clock=parts.clock,
-        started_at=parts.clock(),
-        version=version,
-    )
-    return ScoutBot(services, sync=sync)
-
-
-def make_members(parts: Parts, hasher: IdHasher | None, uses: UsageStore | None) -> Members:
-    """Members' settings; currencies are those of the operator's file."""
-    settings = parts.settings
-    currencies = default_currencies() if settings.currencies_file is None else Currencies.load(settings.currencies_file)
-    hashed = hasher if hasher is not None else IdHasher(derive(secret_ring(settings), "usage"))
-    store = MemberStore(parts.db, WatchlistSync(parts.jobs))
-    return Members(store, currencies, member_hash=hashed.member, clock=parts.clock, usage=uses)
-
-
 async def _close_bot(bot: ScoutBot, task: asyncio.Task[None]) -> None:
     await bot.close()
     await _cancel(task)
@@ -534,16 +454,6 @@ async def _cancel(task: asyncio.Task[None]) -> None:
     for result in await asyncio.gather(task, return_exceptions=True):
         if isinstance(result, Exception):
             log.warning("task_ended_with_error", task=task.get_name(), error=repr(result))
-
-
-def _bot_failure(error: BaseException) -> str:
-    import discord
-
-    if isinstance(error, discord.LoginFailure):
-        return "Discord does not accept DISCORD_TOKEN; copy the token again from the Developer Portal"
-    if isinstance(error, discord.PrivilegedIntentsRequired):
-        return "Discord refuses an intent; GPUScout needs none that is privileged, so check the token's application"
-    return f"the Discord client ended: {error}"
 
 
 def lock_path(settings: Settings) -> Path:

@@ -43,8 +43,10 @@ async def open_client(
         client = bot
     else:
         use_endpoints(settings)
+        # Nobody speaks or listens to servers here: the library's advice about either would only alarm the operator.
+        discord.VoiceClient.warn_nacl = discord.VoiceClient.warn_dave = False
         client = discord.Client(
-            intents=discord.Intents.none(),
+            intents=discord.Intents(guilds=True),
             allowed_mentions=discord.AllowedMentions.none(),
             # Longer waits go back into the queue instead of holding a worker.
             max_ratelimit_timeout=30.0,

@@ -144,7 +144,7 @@ async def show_unknown(settings: Settings) -> int:
 
 async def sync_slash_commands(settings: Settings, force: bool, version: str) -> int:
     """Register the commands with Discord if they changed."""
-    from bot.app import make_bot
+    from bot.bot_role import make_bot
     from bot.sync import sync_commands
 
     assert settings.discord_token is not None  # noqa: S101 - the command line has checked it

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import insert, select
 
 from bot.alerts_role import AlertRoom
-from bot.app import make_members
+from bot.bot_role import make_members
 from bot.parts import Parts, make_reader
 from bot.portfolio_role import make_portfolios
 from config.catalogue import GpuCatalogue
