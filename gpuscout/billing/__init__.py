@@ -1,0 +1,1 @@
+"""Billing: what is sold through Stripe, and what Stripe says about it."""
