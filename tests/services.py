@@ -7,6 +7,7 @@ import contextlib
 import ctypes
 import os
 import pwd
+import random
 import shutil
 import signal
 import socket
@@ -24,11 +25,23 @@ class ServiceMissing(RuntimeError):
     """The server's program is not installed; the message is the skip reason."""
 
 
+_PORTS = range(10_240, 32_768)
+"""Below those that systems hand out by themselves: no connection and no server on port 0 takes one of these."""
+_given: set[int] = set()
+
+
 def free_port() -> int:
-    """A loopback TCP port that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A loopback TCP port that is free, and stays so until whoever asked for it has started what listens there."""
+    dice = random.SystemRandom()  # the test processes beside this one must not draw the same
+    for _ in range(1000):
+        port = dice.choice(_PORTS)
+        if port in _given:
+            continue
+        with contextlib.suppress(OSError), socket.socket() as probe:
+            probe.bind(("127.0.0.1", port))
+            _given.add(port)
+            return port
+    raise RuntimeError(f"no free port from {_PORTS.start} to {_PORTS.stop - 1}")
 
 
 def _die_with_parent() -> None:
@@ -43,7 +56,7 @@ def _answers(port: int) -> bool:
     return False
 
 
-def _wait_for(port: int, process: subprocess.Popen[bytes], seconds: float = 30.0) -> bool:
+def _wait_for(port: int, process: subprocess.Popen[bytes], seconds: float = 60.0) -> bool:
     """True once *port* answers; False when the process ended (its port was taken, for example)."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
@@ -59,10 +72,10 @@ def _stop(process: subprocess.Popen[bytes], how: signal.Signals) -> None:
     if process.poll() is None:
         process.send_signal(how)
         try:
-            process.wait(10)
+            process.wait(30)
         except subprocess.TimeoutExpired:
             process.kill()
-            process.wait(10)
+            process.wait(30)
 
 
 def postgres_program(name: str) -> str:
@@ -140,10 +153,10 @@ class PostgresServer:
 
     def _wait_until_ready(self) -> None:
         """The port answers before the server takes clients ("the database system is starting up")."""
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         while "ready to accept connections" not in (self.folder / "log").read_text():
             if time.monotonic() > deadline:
-                raise RuntimeError("PostgreSQL was not ready within 30 s")
+                raise RuntimeError("PostgreSQL was not ready within 60 s")
             time.sleep(0.02)
 
     def url(self, database: str = "postgres") -> str:

@@ -80,7 +80,11 @@ def naive(
     return found
 
 
-@settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    deadline=None,
+    max_examples=40,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 @given(rows=ROWS, polls=st.lists(VALUES, min_size=1, max_size=3))
 def test_the_range_join_finds_what_a_look_at_every_rule_finds(
     db_url: str, rows: list[tuple[int, int, float, str]], polls: list[dict[int, tuple[float, bool]]]

@@ -224,9 +224,10 @@ class Product:
         return self
 
     async def start(self) -> Product:
-        """Start the process and wait until it says that it is up."""
+        """Start the process and wait until it says that it is up; what an earlier life said does not count."""
+        lives = len(self.events("started"))
         await self.spawn()
-        await self.said("started")
+        await self.said("started", count=lives + 1)
         return self
 
     async def said(self, event: str, within: float = PATIENCE, count: int = 1) -> Json:
@@ -342,7 +343,7 @@ class Web:
         async def look() -> Any:
             try:
                 status, body = await self.get("/readyz")
-            except aiohttp.ClientError:
+            except (aiohttp.ClientError, TimeoutError):
                 return None
             return body if status == 200 else None
 

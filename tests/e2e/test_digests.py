@@ -9,7 +9,7 @@ from typing import Any
 from gpuscout.digests.planner import PLAN_JOB
 from sandbox.discord.actor import components
 from sandbox.discord.control_client import Control
-from tests.e2e.harness import OffsetClock, World, cycle, running_app, until, words
+from tests.e2e.harness import OffsetClock, World, cycle, running_app, settled, words
 
 Json = dict[str, Any]
 
@@ -36,12 +36,14 @@ async def test_a_digest_comes_at_its_hour_and_with_closed_dms_a_mention(tmp_path
         await world.bot_answers()
         async with world.actor("ada") as ada, Control(world.discord.page_url) as control:
             await ada.run(world.channel, "watchlist", {"gpu": "rtx-4090"}, subcommand="add", within=60)
-            due = (clock() + timedelta(hours=1)).replace(minute=0, second=0, microsecond=0)
+            # A whole hour that does not begin before the order for it is given.
+            due = (clock() + timedelta(hours=1, minutes=10)).replace(minute=0, second=0, microsecond=0)
             shown = await ada.run(world.channel, "digest", {"hour": due.hour}, subcommand="set", within=60)
             assert f"every day at {due.hour:02}:00" in words(shown)
             await ada.wait_for_message(lambda message: "This is where I will tell you" in words(message), within=60)
 
             await look(app)
+            await settled(app)
             clock.forward(seconds=(due - clock()).total_seconds() + 5)
             await cycle(app)
             await look(app)
@@ -51,6 +53,7 @@ async def test_a_digest_comes_at_its_hour_and_with_closed_dms_a_mention(tmp_path
 
             # The same minute again: nothing comes twice.
             await look(app)
+            await settled(app)
             await control.faults(close_dms=[ada.user_id])
             clock.forward(hours=24)
             await cycle(app)
@@ -62,11 +65,6 @@ async def test_a_digest_comes_at_its_hour_and_with_closed_dms_a_mention(tmp_path
             shown = await ada.answer(await ada.click(mention, "Show my digest"), within=60)
             assert "RTX 4090" in words(shown)
             assert images(shown), "the week of the followed GPU"
-
-            async def idle() -> bool:
-                counts = await app.parts.jobs.counts()
-                return not counts["ready"] and not counts["running"]
-
-            await until(idle, "no work is left")
+            await settled(app)
             dms = await ada.messages(int(told["channel_id"]))
             assert len([message for message in dms if is_digest(message)]) == 1

@@ -146,6 +146,7 @@ async def test_before_the_first_data(tmp_path: Path) -> None:
     async with World(clock, update_interval=60) as world:
         world.farm.set_mode("status:403")
         async with watching(world, tmp_path, clock) as seen:
+            await until(lambda: world.farm.requests, "the first poll")
             await settled(seen.app)
             refused = await seen.ask()
             assert is_private(refused)

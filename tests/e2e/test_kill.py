@@ -226,7 +226,7 @@ async def test_nothing_is_left_running_after_a_kill(tmp_path: Path) -> None:
         assert children, "a chart worker is there"
         product.process.send_signal(signal.SIGKILL)
         await product.ended()
-        await until(lambda: not [pid for pid in children if _alive(pid)], "the workers end too", within=15)
+        await until(lambda: not [pid for pid in children if _alive(pid)], "the workers end too")
         await product.start()
         count = len(product.events("ingest_done"))
         await product.said("ingest_done", count=count + 1)

@@ -142,7 +142,7 @@ async def test_ctrl_c_twice_ends_at_once(tmp_path: Path) -> None:
     async with World() as world, Product(world.environment(tmp_path), folder=tmp_path) as product:
         world.farm.set_mode("slow", seconds=60)
         await product.start()
-        await until(lambda: job_states(tmp_path) == ["running"], "the first cycle hangs in the slow source")
+        await until(lambda: job_states(tmp_path)[:1] == ["running"], "the first cycle hangs in the slow source")
         assert product.process is not None
         started = time.monotonic()
         product.process.send_signal(signal.SIGINT)
@@ -165,7 +165,7 @@ async def test_a_stop_while_the_source_hangs(tmp_path: Path) -> None:
     async with World() as world, Product(world.environment(tmp_path), folder=tmp_path) as product:
         world.farm.set_mode("slow", seconds=60)
         await product.start()
-        await until(lambda: job_states(tmp_path) == ["running"], "the first cycle hangs in the slow source")
+        await until(lambda: job_states(tmp_path)[:1] == ["running"], "the first cycle hangs in the slow source")
         assert await product.stop() < 10
         assert product.trouble == []
         assert set(job_states(tmp_path)) == {"ready"}, "the job was given back"
@@ -200,4 +200,5 @@ async def test_a_database_locked_by_another_writer_loses_nothing(tmp_path: Path)
         assert used == (1,)
         # What a tick added in the last moment waits for the next start.
         assert set(states) <= {"done", "ready"}
-        assert updates == (len(product.polls()),)
+        # Two polls one right after the other meet the same publication: the second stores nothing.
+        assert updates == (len([poll for poll in product.polls() if "v1" in poll["updates"]]),)

@@ -20,7 +20,7 @@ from sandbox.vast import VastStandIn
 from sandbox.vast.server import BELOW_A_CENT
 from storage.engine import Database
 from storage.jobs import JobStore
-from tests.e2e.harness import OffsetClock, Web, World, cycle, market, running_app, web, words
+from tests.e2e.harness import OffsetClock, Web, World, cycle, market, running_app, settled, web, words
 from tests.market.helpers import FakeClock, ScriptedSource, document, model_v1
 from tests.market.test_ingest import Desk, make_desk
 
@@ -252,6 +252,8 @@ async def test_the_product_goes_on_from_vast_and_back(tmp_path: Path) -> None:
         async with running_app(world, tmp_path, clock, **more) as app:
             await world.bot_answers()
             async with web(f"http://127.0.0.1:{app.web_port}") as site:
+                await site.ready()
+                await settled(app)
                 scene = Scene(world, vast, clock, app, site)
                 assert (await scene.quote())["source"] == "500.farm"
                 world.farm.set_mode("down")
@@ -308,6 +310,8 @@ async def test_the_product_on_the_specified_dialect(tmp_path: Path) -> None:
             async with running_app(world, tmp_path, clock, **urls) as app:
                 await world.bot_answers()
                 async with web(f"http://127.0.0.1:{app.web_port}") as site:
+                    await site.ready()
+                    await settled(app)
                     _, body = await site.get("/api/v1/prices?gpu=rtx-4090")
                     found = {quote["platform"]: quote for quote in body["quotes"]}
                     assert found.keys() == {"vast", "runpod", "lambda", "nimbus-gpu-cloud"}
