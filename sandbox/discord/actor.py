@@ -15,7 +15,7 @@ Predicate = Callable[[Json], bool]
 
 LOADING = 1 << 7
 #: Seconds that the wait methods wait by default.
-WAIT_S = 5.0
+WAIT_S = 30.0
 
 
 class NotAnswered(Exception):

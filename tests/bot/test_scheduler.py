@@ -78,9 +78,15 @@ async def _has_ingest(desk: Desk) -> bool:
     return bool(await desk.waiting())
 
 
+async def _woken(desk: Desk) -> bool:
+    """The worker is told a moment after the row is there."""
+    return desk.woken > 0
+
+
 async def test_the_first_poll_is_at_once_when_nothing_is_stored(desk: Desk) -> None:
     scheduler = await desk.start()
     await eventually(lambda: _has_ingest(desk))
+    await eventually(lambda: _woken(desk))
     [job] = await desk.waiting()
     assert job.concurrency_key == "market" and job.max_attempts == 3
     wait = scheduler.next_poll_in()
@@ -113,6 +119,7 @@ async def test_the_first_poll_is_when_the_data_are_an_interval_old(
 async def test_ticks_coalesce_while_a_job_waits(desk: Desk) -> None:
     scheduler = await desk.start(every=timedelta(seconds=0.1))
     await eventually(lambda: _has_ingest(desk))
+    await eventually(lambda: _woken(desk))
     for _ in range(3):
         await scheduler._tick(INGEST_JOB)
     assert len(await desk.waiting()) == 1 and desk.woken >= 1
@@ -169,6 +176,7 @@ async def test_a_process_that_slept_past_its_lease_inserts_nothing(desk: Desk) -
 
     await eventually(leads)
     await eventually(lambda: _has_ingest(desk))
+    await eventually(lambda: _woken(desk))
     async with desk.db.write() as conn:
         past = datetime.now(UTC) - timedelta(seconds=1)
         await conn.execute(update(t.lease).where(t.lease.c.name == LEASE_NAME).values(until=past))

@@ -56,7 +56,7 @@ async def wire(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Wire]:
     bot = ScoutBot(world.services(settings=settings), ready_timeout=0.1)
     running = asyncio.create_task(bot.start(sandbox.token))
     try:
-        async with asyncio.timeout(20), Actor(sandbox.page_url, ann.id) as one, Actor(sandbox.page_url, hans.id) as two:
+        async with asyncio.timeout(60), Actor(sandbox.page_url, ann.id) as one, Actor(sandbox.page_url, hans.id) as two:
             while not bot.is_ready():
                 await asyncio.sleep(0.02)
                 if running.done():
@@ -110,11 +110,11 @@ async def test_error_after_a_public_thinking(wire: Wire) -> None:
     wire.world.market.delay, wire.world.market.error = 1.3, MarketUnavailable(None)
 
     await wire.ann.slash(wire.channel, "price", {"gpu": "rtx-4090"})
-    message = await wire.ann.wait_for_message(lambda m: "There are no market data yet" in m["content"], within=5)
+    message = await wire.ann.wait_for_message(lambda m: "There are no market data yet" in m["content"], within=30)
 
     assert message["flags"] & 64
     assert re.search(r"-# Error [0-9A-Z]{6}", message["content"])
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while [m for m in await wire.hans.messages(wire.channel) if m["author"]["id"] == str(wire.bot.user.id)]:
             await asyncio.sleep(0.05)
     wire.no_schema_errors()
@@ -122,7 +122,7 @@ async def test_error_after_a_public_thinking(wire: Wire) -> None:
 
 async def test_mention_and_direct_message(wire: Wire) -> None:
     await wire.ann.send(wire.channel, f"<@{wire.bot.user.id}> price RTX 4090 vast")
-    message = await wire.ann.wait_for_message(lambda m: bool(m["embeds"]), within=5)
+    message = await wire.ann.wait_for_message(lambda m: bool(m["embeds"]), within=30)
     assert message["embeds"][0]["title"] == "RTX 4090 on Vast.ai"
 
     room = await wire.ann.open_dm()
@@ -139,7 +139,7 @@ async def test_clock_that_runs_behind_discord(wire: Wire) -> None:
     card = await wire.ann.run(wire.channel, "price", {"gpu": "rtx-4090"})
 
     assert "RTX 4090" in content(card)
-    assert 3598 <= wire.bot.skew.seconds <= 3602
+    assert 3590 <= wire.bot.skew.seconds <= 3610
 
 
 async def test_user_install_where_the_bot_is_no_member(wire: Wire) -> None:

@@ -171,8 +171,8 @@ async def test_the_lease_of_a_long_job_is_renewed(desk: Desk) -> None:
         await go_on.wait()
 
     job_id = await desk.add()
-    desk.worker(handler, lease=1.5)
-    desk.worker(handler, lease=1.5)  # would take it over
+    desk.worker(handler, lease=4.0)
+    desk.worker(handler, lease=4.0)  # would take it over
     first = (await desk.until(job_id, "running")).lease_until
     assert first is not None
 
@@ -237,20 +237,21 @@ async def test_a_hung_job_is_ended_and_tried_again(desk: Desk) -> None:
             await asyncio.Event().wait()
 
     job_id = await desk.add()
-    desk.worker(handler, lease=0.3, limit=0.5)
+    desk.worker(handler, lease=1.5, limit=0.5)
     job = await desk.until(job_id, "done")
     assert job.attempts == 2
 
 
 async def test_stopping_waits_for_what_ends_in_time(desk: Desk) -> None:
-    go_on = asyncio.Event()
+    begun, go_on = asyncio.Event(), asyncio.Event()
 
     async def handler(_run: JobRun) -> None:
+        begun.set()
         await go_on.wait()
 
     job_id = await desk.add()
     worker = desk.worker(handler, grace=20.0)
-    await desk.until(job_id, "running")
+    await begun.wait()  # its row says so a moment before: a worker that is stopped then begins no more
     stopping = asyncio.create_task(worker.stop())
     await asyncio.sleep(0)
     go_on.set()
@@ -259,12 +260,15 @@ async def test_stopping_waits_for_what_ends_in_time(desk: Desk) -> None:
 
 
 async def test_stopping_gives_back_what_does_not_end_without_counting_the_attempt(desk: Desk) -> None:
+    begun = asyncio.Event()
+
     async def handler(_run: JobRun) -> None:
+        begun.set()
         await asyncio.Event().wait()
 
     job_id = await desk.add()
     worker = desk.worker(handler, grace=0.1)
-    await desk.until(job_id, "running")
+    await begun.wait()
     await worker.stop()
     job = await desk.get(job_id)
     assert (job.state, job.attempts, job.lease_token) == ("ready", 0, None)

@@ -103,6 +103,6 @@ def test_key_is_the_same_in_another_process() -> None:
     script = "from tests.charts.builders import price_spec; print(price_spec().cache_key())"
     env = {"PYTHONHASHSEED": "7", "PYTHONPATH": ":".join(sys.path)}
     other = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, env=env, check=True, timeout=30
+        [sys.executable, "-c", script], capture_output=True, text=True, env=env, check=True, timeout=120
     )
     assert other.stdout.strip() == price_spec().cache_key()

@@ -98,7 +98,7 @@ def test_another_process_with_other_settings_gives_the_same_bytes(tmp_path: obje
     )
     env = {"PYTHONHASHSEED": "3", "PYTHONPATH": ":".join(sys.path), "MPLCONFIGDIR": str(tmp_path), "TZ": "Asia/Tokyo"}
     run = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, env=env, check=True, timeout=60
+        [sys.executable, "-c", script], capture_output=True, text=True, env=env, check=True, timeout=180
     )
     assert run.stdout.split() == [hashlib.sha256(render(price_spec())).hexdigest(), "False"]
 

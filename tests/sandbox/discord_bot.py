@@ -115,7 +115,7 @@ async def running(bot: Bot, sandbox: SandboxDiscord) -> AsyncIterator[Bot]:
             await bot.login(sandbox.token)
             task = asyncio.create_task(bot.connect())
             ready = asyncio.create_task(bot.wait_until_ready())
-            done, _ = await asyncio.wait({task, ready}, timeout=10, return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait({task, ready}, timeout=60, return_when=asyncio.FIRST_COMPLETED)
             ready.cancel()
             if task in done:
                 task.result()
@@ -158,7 +158,7 @@ async def staged(*, sync: bool = True, permissions: int = DEFAULT_MEMBER, **opti
         await sandbox.stop()
 
 
-async def until(condition: Any, within: float = 5.0) -> None:
+async def until(condition: Any, within: float = 30.0) -> None:
     """Wait until ``condition()`` is true."""
     async with asyncio.timeout(within):
         while not condition():

@@ -15,6 +15,9 @@ from playwright.async_api import Browser, BrowserContext, Page, async_playwright
 from tests.sandbox.page_fake import ALICE, MARKET, PageFake
 
 OpenPage = Callable[..., Awaitable[Page]]
+PATIENCE_S = 30.0
+"""Seconds for what is quick on a quiet machine."""
+expect.set_options(timeout=PATIENCE_S * 1000)
 
 
 def _chromium() -> str | None:
@@ -68,7 +71,7 @@ async def open_page(browser: Browser, served: Served) -> AsyncIterator[OpenPage]
         context = await browser.new_context(viewport={"width": width, "height": height}, locale="en-US")
         contexts.append(context)
         page = await context.new_page()
-        page.set_default_timeout(8000)
+        page.set_default_timeout(PATIENCE_S * 1000)
         page.on("pageerror", lambda error: problems.append(str(error)))
         page.on("console", lambda line: problems.append(line.text) if "Content Security Policy" in line.text else None)
         await page.goto(f"{served.url}/?user={user}#{channel}")
@@ -88,7 +91,7 @@ def calls(served: Served, action: str) -> list[dict[str, object]]:
 
 async def until(page: Page, expression: str) -> None:
     """Wait until a script expression is true (the page's CSP forbids evaluating it inside)."""
-    async with asyncio.timeout(8):
+    async with asyncio.timeout(PATIENCE_S):
         while not await page.evaluate(expression):
             await asyncio.sleep(0.03)
 

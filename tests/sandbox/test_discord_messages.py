@@ -270,7 +270,7 @@ async def test_server_errors_latency_and_clock() -> None:
         assert 3590 < ahead.total_seconds() < 3610
         await faults({"clear": True})
         message = await channel.send("now")
-        assert abs((message.created_at - discord.utils.utcnow()).total_seconds()) < 5
+        assert abs((message.created_at - discord.utils.utcnow()).total_seconds()) < 30
 
 
 async def test_typing_is_shown() -> None:
@@ -288,7 +288,7 @@ async def test_entitlements_emojis_and_skus() -> None:
 
         async with Control(stage.sandbox.page_url) as control:
             made = await control.post("entitlements", {"sku_id": "77", "user_id": stage.ann.user_id})
-        await asyncio.wait_for(created.wait(), 3)
+        await asyncio.wait_for(created.wait(), 30)
         found = [e async for e in stage.bot.entitlements(user=discord.Object(int(stage.ann.user_id)))]
         assert [str(e.id) for e in found] == [made["id"]]
         assert [e async for e in stage.bot.entitlements(user=discord.Object(int(stage.bob.user_id)))] == []

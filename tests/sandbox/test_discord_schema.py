@@ -123,10 +123,10 @@ def test_it_is_quick_and_compiles_once() -> None:
     body = {"type": 4, "data": bodies()[0][2]}
     schema.problems_of("post", CALLBACK, body)
     assert schema.checker("post", CALLBACK) is schema.checker("post", CALLBACK)
-    started = time.perf_counter()
+    started = time.process_time()  # what other processes take away is not the check's doing
     for _ in range(100):
         schema.problems_of("post", CALLBACK, body)
-    assert (time.perf_counter() - started) / 100 < 0.002
+    assert (time.process_time() - started) / 100 < 0.002
 
 
 def test_schemas_may_refer_to_themselves_and_must_exist() -> None:

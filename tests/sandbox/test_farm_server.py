@@ -65,7 +65,7 @@ async def server(wall: Wall) -> AsyncIterator[FarmServer]:
 
 @pytest.fixture
 async def client(server: FarmServer) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=server.url, timeout=5) as http:
+    async with httpx.AsyncClient(base_url=server.url, timeout=60) as http:
         yield http
 
 
@@ -75,7 +75,7 @@ async def raw_exchange(server: FarmServer, request: str) -> bytes:
     try:
         lines = f"{request} HTTP/1.1\r\nHost: farm\r\nConnection: close\r\n\r\n"
         writer.write(lines.encode())
-        return await asyncio.wait_for(reader.read(), 5)
+        return await asyncio.wait_for(reader.read(), 60)
     finally:
         writer.close()
         await writer.wait_closed()
@@ -198,7 +198,7 @@ async def test_a_faster_market_keeps_wall_stamps_unless_told_otherwise(wall: Wal
         clock = SimClock.real_time(speed=60, wall_source=wall)
         async with (
             FarmServer(MARKET, clock, stamp=stamp) as server,
-            httpx.AsyncClient(base_url=server.url) as client,
+            httpx.AsyncClient(base_url=server.url, timeout=60) as client,
         ):
             wall.seconds += 1  # one simulated minute
             document = (await client.get(V1)).json()
@@ -212,7 +212,7 @@ async def test_many_clients_share_one_publication_made_outside_the_loop(wall: Wa
     market = CountingMarket(seed=5)
     async with (
         FarmServer(market, SimClock.real_time(wall_source=wall)) as server,
-        httpx.AsyncClient(base_url=server.url) as client,
+        httpx.AsyncClient(base_url=server.url, timeout=60) as client,
     ):
         wall.seconds += 60
         answers = await asyncio.gather(*(client.get(path) for path in (V1, V2) * 10))
@@ -240,7 +240,7 @@ async def test_stopped_it_refuses_and_comes_back_on_the_same_port(server: FarmSe
     port = server.port
     await server.stop()
     await server.stop()
-    async with httpx.AsyncClient(base_url=server.url) as client:
+    async with httpx.AsyncClient(base_url=server.url, timeout=60) as client:
         with pytest.raises(httpx.ConnectError):
             await client.get(V1)
         await server.start()
@@ -265,7 +265,7 @@ async def test_slow_answers_late_and_does_not_delay_the_stop(server: FarmServer,
     await asyncio.sleep(0.05)
     before = loop.time()
     await server.stop()
-    assert loop.time() - before < 3
+    assert loop.time() - before < 10
     with pytest.raises(httpx.HTTPError):
         await hanging
 
@@ -405,7 +405,7 @@ async def test_a_recorded_answer_is_served_byte_for_byte(wall: Wall) -> None:
     documents = {"v1": text, "v2": None}
     async with (
         FarmServer(MARKET, SimClock.real_time(wall_source=wall), documents=documents) as server,
-        httpx.AsyncClient(base_url=server.url) as client,
+        httpx.AsyncClient(base_url=server.url, timeout=60) as client,
     ):
         first = await client.get(V1)
         assert first.content == text.encode()
@@ -427,7 +427,7 @@ async def test_a_recorded_answer_can_get_fresh_stamps(wall: Wall) -> None:
     clock = SimClock.real_time(wall_source=wall)
     async with (
         FarmServer(MARKET, clock, documents=documents, restamp=True) as server,
-        httpx.AsyncClient(base_url=server.url) as client,
+        httpx.AsyncClient(base_url=server.url, timeout=60) as client,
     ):
         for minutes in (0, 1, 2):
             document = (await client.get(V1)).json()
@@ -441,7 +441,7 @@ async def test_the_real_answer_passes_through_unchanged() -> None:
     recorded = REAL_ANSWER.read_bytes()
     async with (
         FarmServer(MARKET, documents={"v1": recorded, "v2": None}) as server,
-        httpx.AsyncClient(base_url=server.url) as client,
+        httpx.AsyncClient(base_url=server.url, timeout=60) as client,
     ):
         answer = await client.get(V1)
     assert answer.content == recorded
@@ -467,18 +467,18 @@ async def test_it_runs_by_itself_until_interrupted() -> None:
         assert process.stdout is not None
         line = ""
         while "Simulated market at " not in line:
-            line = (await asyncio.wait_for(process.stdout.readline(), 20)).decode()
+            line = (await asyncio.wait_for(process.stdout.readline(), 90)).decode()
             assert line, "it ended before it served"
         address = line.split()[3]
-        async with httpx.AsyncClient() as client:
+        async with httpx.AsyncClient(timeout=60) as client:
             assert (await client.get(address)).status_code == 200
         second = await run(int(address.split(":")[2].split("/")[0]))
-        _, complaint = await asyncio.wait_for(second.communicate(), 20)
+        _, complaint = await asyncio.wait_for(second.communicate(), 90)
         assert second.returncode == 1
         assert b"another --port" in complaint
     finally:
         process.send_signal(signal.SIGINT)
-        _, errors = await asyncio.wait_for(process.communicate(), 20)
+        _, errors = await asyncio.wait_for(process.communicate(), 90)
     assert process.returncode == 0
     assert b"Traceback" not in errors
 

@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module"), pyt
 @pytest_asyncio.fixture(loop_scope="module")
 async def stage() -> AsyncIterator[Stage]:
     texts: dict[str, Any] = {"badge": "SIMULATED", "welcome": "Type /price.", "suggestions": ["/price gpu:RTX 4090"]}
-    async with staged(ack_deadline_s=0.8, **texts) as running:
+    async with staged(ack_deadline_s=2.0, **texts) as running:
         yield running
 
 
@@ -29,7 +29,7 @@ async def page(browser: Browser, stage: Stage) -> AsyncIterator[Page]:
     """The page as ann; any script error or CSP violation fails the test."""
     problems: list[str] = []
     opened = await browser.new_page()
-    opened.set_default_timeout(8000)
+    opened.set_default_timeout(page_browser.PATIENCE_S * 1000)
     opened.on("pageerror", lambda error: problems.append(str(error)))
     opened.on("console", lambda line: problems.append(line.text) if "Security Policy" in line.text else None)
     await opened.goto(f"{stage.sandbox.page_url}/?user={stage.ann.user_id}")

@@ -14,10 +14,14 @@ from storage.redis_cache import RedisCache
 from tests.services import RedisServer, free_port
 
 
+def patient(url: str) -> RedisCache:
+    return RedisCache(url, timeout=20.0)
+
+
 @pytest.fixture(params=["memory", pytest.param("redis", marks=pytest.mark.redis)])
 async def cache(request: pytest.FixtureRequest) -> AsyncIterator[Cache]:
-    url = None if request.param == "memory" else request.getfixturevalue("redis_url")
-    cache = open_cache(url)
+    # A call that a busy machine holds up is no outage here.
+    cache = open_cache() if request.param == "memory" else patient(request.getfixturevalue("redis_url"))
     yield cache
     await cache.aclose()
 
@@ -89,14 +93,14 @@ async def test_notices_reach_every_subscriber_of_the_channel(cache: Cache) -> No
     async with cache.subscribe("market") as one, cache.subscribe("market") as two, cache.subscribe("other") as other:
         await cache.publish("market", b"17")
         await cache.publish("other", b"x")
-        async with asyncio.timeout(3):
+        async with asyncio.timeout(30):
             assert await anext(one) == b"17"
             assert await anext(two) == b"17"
             assert await anext(other) == b"x"
     await cache.publish("market", b"nobody listens")
     async with cache.subscribe("market") as again:
         await cache.publish("market", b"18")
-        async with asyncio.timeout(3):
+        async with asyncio.timeout(30):
             assert await anext(again) == b"18"
 
 
@@ -104,7 +108,7 @@ async def test_a_slow_listener_loses_the_oldest(cache: Cache) -> None:
     async with cache.subscribe("market") as notices:
         for number in range(250):
             await cache.publish("market", str(number).encode())
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while notices.dropped < 150:
                 await asyncio.sleep(0.01)
             assert await anext(notices) == b"150"
@@ -123,9 +127,11 @@ async def test_closing_ends_the_listeners(cache: Cache) -> None:
     task = asyncio.create_task(listen())
     await ready.wait()
     await cache.publish("market", b"last")
-    await asyncio.sleep(0.1)
+    async with asyncio.timeout(30):
+        while not heard:
+            await asyncio.sleep(0.01)
     await cache.aclose()
-    async with asyncio.timeout(3):
+    async with asyncio.timeout(30):
         await task
     assert heard == [b"last"]
 
@@ -159,12 +165,12 @@ async def test_memory_expires_by_its_clock() -> None:
 
 @pytest.mark.redis
 async def test_two_processes_share_values_and_notices(redis_url: str) -> None:
-    one, two = RedisCache(redis_url), RedisCache(redis_url)
+    one, two = patient(redis_url), patient(redis_url)
     async with two.subscribe("market") as notices:
         await one.set("k", b"v", 60)
         await one.publish("market", b"1")
         assert await two.get("k") == b"v"
-        async with asyncio.timeout(3):
+        async with asyncio.timeout(30):
             assert await anext(notices) == b"1"
     await one.aclose()
     await two.aclose()
@@ -172,7 +178,7 @@ async def test_two_processes_share_values_and_notices(redis_url: str) -> None:
 
 @pytest.mark.redis
 async def test_redis_goes_and_comes_back(redis_server: RedisServer) -> None:
-    cache = RedisCache(redis_server.url)
+    cache = RedisCache(redis_server.url, timeout=5.0)
 
     async def compute() -> bytes:
         return b"computed"
@@ -186,14 +192,14 @@ async def test_redis_goes_and_comes_back(redis_server: RedisServer) -> None:
                 assert await cache.get("k") is None
             assert await cache.get_or_compute("k", 60, compute) == b"computed"
             await cache.set("other", b"x", 60)
-            assert time.monotonic() - started < 2  # not one timeout a call
+            assert time.monotonic() - started < 20  # not one timeout a call: those would be minutes
             await cache.publish("market", b"while away")
-            async with asyncio.timeout(2):
+            async with asyncio.timeout(20):
                 assert await anext(notices) == b"while away"
             assert cache.stats().errors >= 1
 
             redis_server.start()
-            async with asyncio.timeout(15):
+            async with asyncio.timeout(60):
                 while await cache.get("back") is None:
                     await cache.set("back", b"yes", 60)
                     await asyncio.sleep(0.05)
@@ -214,13 +220,13 @@ async def test_redis_goes_and_comes_back(redis_server: RedisServer) -> None:
 
 @pytest.mark.redis
 async def test_an_idle_listener_stays_connected(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("storage.redis_cache._IDLE_SECONDS", 0.1)
+    monkeypatch.setattr("storage.redis_cache._IDLE_SECONDS", 0.5)
     cache = RedisCache(redis_url)
     with structlog.testing.capture_logs() as logs:
         async with cache.subscribe("market") as notices:
-            await asyncio.sleep(1.0)  # several rounds of asking, and longer than the calls' timeout
+            await asyncio.sleep(2.2)  # several rounds of asking, and longer than the calls' timeout
             await cache.publish("market", b"1")
-            async with asyncio.timeout(2):
+            async with asyncio.timeout(20):
                 assert await anext(notices) == b"1"
     assert logs == []
     await cache.aclose()
@@ -231,7 +237,7 @@ async def test_a_redis_that_never_was_is_a_cache_that_misses() -> None:
     assert await cache.get("k") is None
     async with cache.subscribe("market") as notices:
         await cache.publish("market", b"local")
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(20):
             assert await anext(notices) == b"local"
     await cache.aclose()
 
@@ -247,7 +253,7 @@ async def test_a_redis_that_hangs_costs_one_timeout() -> None:
     started = time.monotonic()
     for _ in range(20):
         assert await cache.get("k") is None
-    assert time.monotonic() - started < 0.9
+    assert time.monotonic() - started < 3  # one timeout each would be four seconds
     await cache.aclose()
     server.close()
     await server.wait_closed()

@@ -13,7 +13,6 @@ from aiohttp.test_utils import TestClient
 from structlog.testing import capture_logs
 
 from config.settings import Settings
-from tests.services import free_port
 from tests.web.conftest import Opener
 from tests.web.fakes import FakeMarket
 from web.app import WebServer, WebServerError
@@ -73,7 +72,7 @@ async def test_a_slow_answer_ends(open_web: Opener, market: FakeMarket, monkeypa
     client = await open_web(limits=WebLimits(request_seconds=0.05))
     began = time.monotonic()
     response = await client.get("/api/v1/prices")
-    assert response.status == 503 and time.monotonic() - began < 5
+    assert response.status == 503 and time.monotonic() - began < 30
     assert response.headers["Retry-After"] == "5"
     assert "too long" in str((await problem(response))["detail"])
 
@@ -101,12 +100,12 @@ async def test_strict_transport_only_behind_https(open_web: Opener) -> None:
 
 
 async def test_a_client_that_asks_too_often_is_told_when_to_come_back(open_web: Opener) -> None:
-    client = await open_web(limits=WebLimits(requests_per_second=0.5, burst=3))
+    client = await open_web(limits=WebLimits(requests_per_second=0.05, burst=3))
     answers = [await client.get("/api/v1/platforms") for _ in range(4)]
     assert [answer.status for answer in answers] == [200, 200, 200, 429]
     assert [answer.headers["RateLimit-Remaining"] for answer in answers] == ["2", "1", "0", "0"]
     assert {answer.headers["RateLimit-Limit"] for answer in answers} == {"3"}
-    assert answers[3].headers["Retry-After"] in ("1", "2")
+    assert 10 <= int(answers[3].headers["Retry-After"]) <= 20
     assert "Too many" in str((await problem(answers[3]))["detail"])
     for path in ("/healthz", "/readyz", "/metrics"):
         probe = await client.get(path)
@@ -153,7 +152,7 @@ async def test_bytes_that_are_no_http_get_a_400(services: WebServices) -> None:
         for junk in (b"\x16\x03\x01\x02\x00\x01junk\r\n\r\n", b"GET / HTTP/1.1\r\nbad header\r\n\r\n"):
             reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
             writer.write(junk)
-            assert b" 400 " in (await asyncio.wait_for(reader.readline(), 5))
+            assert b" 400 " in (await asyncio.wait_for(reader.readline(), 30))
             writer.close()
         async with aiohttp.ClientSession() as session, session.get(f"http://127.0.0.1:{server.port}/healthz") as alive:
             assert alive.status == 200
@@ -191,9 +190,9 @@ async def test_stopping_lets_a_running_request_end(
         return 1
 
     monkeypatch.setattr(market, "version", slow)
-    port = free_port()
-    server = WebServer(replace(services, settings=_settings(port)))
+    server = WebServer(replace(services, settings=_settings(0)))
     await server.start()
+    port = server.port
     async with aiohttp.ClientSession() as session:
         running = asyncio.create_task(session.get(f"http://127.0.0.1:{port}/api/v1/prices"))
         await begun.wait()
