@@ -39,6 +39,9 @@ class PageFake:
         self.bot_delay_s = bot_delay_s
         self.calls: list[tuple[str, str, Json]] = []
         self.autocomplete_delay_s = 0.0
+        self.may_answer = asyncio.Event()
+        """While it is not set, the bot goes on thinking about a price."""
+        self.may_answer.set()
         self.messages: dict[str, list[Json]] = {MARKET: [], LOUNGE: []}
         self.dms: dict[str, Json] = {}
         self._owners: dict[str, str] = {}
@@ -126,6 +129,7 @@ class PageFake:
             await self.push("TYPING", {"channel_id": channel, "user_id": BOT["id"]})
             await self.post(message)
             await asyncio.sleep(self.bot_delay_s * 4)
+            await self.may_answer.wait()
             card = fixtures.price_card(str(body["options"]["gpu"]), "7d")
             await self.edit(message, mark=False, flags=V2, components=card)
         else:
