@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from tests.e2e.harness import TOKEN, Product, Web, World, until, web
+from tests.e2e.harness import TOKEN, Product, Web, World, web
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -31,17 +31,12 @@ async def product(world: World, folder: Path) -> AsyncIterator[Product]:
         await product.start()
         async with web(product.url) as client:
             await client.ready()
-            # The first chart starts a worker; a busy machine may take its time for that.
-            await until(lambda: _drawn(client), "a first chart is drawn")
+            await client.draws()
         await world.bot_answers()
         yield product
         await product.stop()
         assert product.trouble == []
         assert TOKEN not in "\n".join(product.lines + product.output)
-
-
-async def _drawn(client: Web) -> bool:
-    return (await client.bytes("/chart/rtx-4090.webp"))[0] == 200
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

@@ -350,6 +350,14 @@ class Web:
         body: Json = await until(look, "/readyz answers 200", within)
         return body
 
+    async def draws(self) -> None:
+        """Wait for a first chart: it starts a worker, for which a busy machine may take its time."""
+
+        async def look() -> bool:
+            return (await self.bytes("/chart/rtx-4090.webp"))[0] == 200
+
+        await until(look, "a first chart is drawn")
+
     async def metric(self, name: str, **labels: str) -> float | None:
         """A sample of ``/metrics``; None when there is none."""
         _, text = await self.get("/metrics")

@@ -33,6 +33,7 @@ async def test_a_digest_comes_at_its_hour_and_with_closed_dms_a_mention(tmp_path
     clock = OffsetClock()
     async with World(clock) as world, running_app(world, tmp_path, clock) as app:
         await cycle(app)
+        await app.charts.warm()
         await world.bot_answers()
         async with world.actor("ada") as ada, Control(world.discord.page_url) as control:
             await ada.run(world.channel, "watchlist", {"gpu": "rtx-4090"}, subcommand="add", within=60)

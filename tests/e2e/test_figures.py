@@ -85,6 +85,7 @@ async def test_segments_of_one_model_are_never_blended(tmp_path: Path) -> None:
                 [series] = (await site.get(path))[1]["series"]
                 assert {point["price"] for point in series["points"]} == {price}
 
+            await site.draws()
             # The chart: another picture for each, and the same one for the same.
             pictures = []
             for query in ("", "?verification=verified&segment=dc:8%2B", "?verification=unverified&segment=non-dc:1-3"):

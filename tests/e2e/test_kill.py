@@ -220,7 +220,7 @@ async def test_nothing_is_left_running_after_a_kill(tmp_path: Path) -> None:
         await product.start()
         async with web(product.url) as site:
             await site.ready()
-            assert (await site.bytes("/chart/rtx-4090.webp"))[0] == 200
+            await site.draws()
         assert product.process is not None
         children = _children(product.process.pid)
         assert children, "a chart worker is there"

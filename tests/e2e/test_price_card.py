@@ -141,7 +141,7 @@ async def test_the_command_line_beside_the_running_process(world: World, product
     await until(newer, "the running process goes on")
 
 
-async def test_old_cards_work_after_a_restart(world: World, product: Product) -> None:
+async def test_old_cards_work_after_a_restart(world: World, product: Product, site: Web) -> None:
     async with world.actor("gus") as gus:
         card = await card_of(gus, world)
         before = len([record for record in world.discord.requests if record.method == "PUT"])
@@ -149,6 +149,7 @@ async def test_old_cards_work_after_a_restart(world: World, product: Product) ->
         await until(lambda: not world.discord.ready, "the gateway session is closed")
         await product.start()
         await world.bot_answers()
+        await site.draws()
         await gus.click(card, "1 y")
         year = await gus.changed(card, lambda message: pressed(message) == ["1 y"], within=30)
         assert is_chart(await gus.file(year["attachments"][0]["url"]))

@@ -89,6 +89,8 @@ async def living(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Scen
     async with World(clock, update_interval=60) as world, running_app(world, folder, clock) as app:
         await world.bot_answers()
         async with web(f"http://127.0.0.1:{app.web_port}") as site, world.actor("ada") as ada:
+            await site.ready()
+            await site.draws()
             yield Scene(world, clock, app, site, ada)
 
 
