@@ -155,31 +155,6 @@ class Settings(BaseSettings):
     mail_from: str | None = Field(default=None, max_length=200)
     """Sender of all mail: ``GPUScout <alerts@example.com>`` or an address alone."""
 
-    # Plans and payment
-    stripe_secret_key: SecretStr | None = None
-    stripe_api_url: HttpUrl = "https://api.stripe.com"
-    stripe_webhook_secret: SecretStr | None = None
-    """Signing secrets of the webhook endpoint, comma-separated while one is replaced."""
-    stripe_price_individual: Words = ()
-    """Ids of Stripe's prices for the plan: the first is sold, the others are earlier ones that some still pay."""
-    stripe_price_professional: Words = ()
-    stripe_price_enterprise: Words = ()
-    billing_grace_days: int = Field(default=7, ge=0, le=60)
-    """Days for which a plan goes on although a payment failed."""
-    billing_trial_days: int = Field(default=7, ge=0, le=90)
-    """Free days before the first payment, once a member; 0: none."""
-    billing_automatic_tax: bool = True
-    """Whether Stripe computes taxes (Stripe Tax must be switched on in its dashboard)."""
-    discord_sku_individual: Ids = ()
-    """Ids of Discord's SKUs (Premium Apps) that stand for the plan, for members and for servers alike."""
-    discord_sku_professional: Ids = ()
-    discord_sku_enterprise: Ids = ()
-
-    # Sign-in
-    discord_client_secret: SecretStr | None = None
-    """OAuth2 secret of the application: sign-in with Discord on the web pages."""
-    discord_authorize_url: HttpUrl = "https://discord.com/oauth2/authorize"
-
     # Operation
     secret_key: SecretStr | None = None
     """Comma-separated ring, newest first; made and kept in ``data_dir`` on the embedded default."""

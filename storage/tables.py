@@ -327,27 +327,14 @@ feed_post = Table(
 )
 
 # The other rooms' tables, registered with the same metadata.
-from storage import (  # noqa: E402
-    tables_accounts,
-    tables_alerts,
-    tables_billing,
-    tables_delivery,
-    tables_digests,
-    tables_mail,
-    tables_plans,
-    tables_portfolio,
-    tables_webhooks,
-)
+from storage import tables_alerts, tables_delivery, tables_digests, tables_mail, tables_portfolio, tables_webhooks  # noqa: E402
 
 __all__ = [
     "metadata",
-    "tables_accounts",
     "tables_alerts",
-    "tables_billing",
     "tables_delivery",
     "tables_digests",
     "tables_mail",
-    "tables_plans",
     "tables_portfolio",
     "tables_webhooks",
 ]

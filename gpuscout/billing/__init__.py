@@ -1,1 +1,0 @@
-"""Billing: what is sold through Stripe, and what Stripe says about it."""
