@@ -27,7 +27,7 @@ def variants(count: int) -> list[ChartSpec]:
 
 @pytest.fixture
 async def renderer() -> AsyncIterator[ChartRenderer]:
-    async with ChartRenderer(workers=1, timeout=30) as made:
+    async with ChartRenderer(workers=1, timeout=120, start_timeout=120) as made:
         yield made
 
 
@@ -74,7 +74,7 @@ async def test_a_caller_that_leaves_takes_the_chart_from_nobody(renderer: ChartR
 
 async def test_two_workers_work_at_once_and_agree() -> None:
     charts = variants(6)
-    async with ChartRenderer(workers=2, timeout=30) as two:
+    async with ChartRenderer(workers=2, timeout=120, start_timeout=120) as two:
         images = await asyncio.gather(*map(two.render, charts))
         assert len(two.worker_pids) == 2
     assert [image.data for image in images] == [render(chart) for chart in charts]
@@ -83,7 +83,7 @@ async def test_two_workers_work_at_once_and_agree() -> None:
 async def test_cache_forgets_what_was_not_used_longest() -> None:
     first, second, third = variants(3)
     size = len(render(first))
-    async with ChartRenderer(workers=1, timeout=30, cache_bytes=int(size * 2.5)) as small:
+    async with ChartRenderer(workers=1, timeout=120, start_timeout=120, cache_bytes=int(size * 2.5)) as small:
         for chart in (first, second, first, third):
             await small.render(chart)
         assert small.stats().cached_images == 2
@@ -95,7 +95,7 @@ async def test_cache_forgets_what_was_not_used_longest() -> None:
 
 
 async def test_full_queue_answers_at_once() -> None:
-    async with ChartRenderer(workers=1, timeout=30, queue_limit=3) as renderer:
+    async with ChartRenderer(workers=1, timeout=120, start_timeout=120, queue_limit=3) as renderer:
         waiting = [asyncio.create_task(renderer.render(chart)) for chart in variants(3)]
         await asyncio.sleep(0)
         with pytest.raises(ChartUnavailable, match="3 charts are waiting"):
@@ -107,7 +107,7 @@ async def test_full_queue_answers_at_once() -> None:
 
 @needs_stop
 async def test_a_hung_worker_is_killed_and_replaced() -> None:
-    async with ChartRenderer(workers=1, timeout=1.5) as renderer:
+    async with ChartRenderer(workers=1, timeout=1.5, start_timeout=120) as renderer:
         await renderer.warm()
         (hung,) = renderer.worker_pids
         os.kill(hung, signal.SIGSTOP)
@@ -117,7 +117,7 @@ async def test_a_hung_worker_is_killed_and_replaced() -> None:
         assert time.monotonic() - begun < 1.5 + 3.0  # 3 s for a busy machine
         assert await eventually(lambda: gone(hung))
         assert await eventually(lambda: renderer.stats().queued == 0)
-        renderer._timeout = 30.0  # what is not hung may take as long as it needs
+        renderer._timeout = 120.0  # what is not hung may take as long as it needs
         await renderer.warm()
         assert (await renderer.render(price_spec())).data
         stats = renderer.stats()
@@ -127,7 +127,7 @@ async def test_a_hung_worker_is_killed_and_replaced() -> None:
 
 @needs_stop
 async def test_a_hung_worker_hinders_no_other() -> None:
-    async with ChartRenderer(workers=2, timeout=6.0) as renderer:
+    async with ChartRenderer(workers=2, timeout=6.0, start_timeout=120) as renderer:
         await renderer.warm(2)
         *_, first = renderer.worker_pids
         os.kill(first, signal.SIGSTOP)
@@ -141,7 +141,7 @@ async def test_a_hung_worker_hinders_no_other() -> None:
 
 @needs_stop
 async def test_workers_that_died_idle_are_replaced_unnoticed() -> None:
-    async with ChartRenderer(workers=2, timeout=30) as renderer:
+    async with ChartRenderer(workers=2, timeout=120, start_timeout=120) as renderer:
         await renderer.warm(2)
         dead = renderer.worker_pids
         for pid in dead:
@@ -178,7 +178,7 @@ async def test_a_chart_that_cannot_be_drawn_fails_alone(renderer: ChartRenderer)
 
 async def test_workers_that_cannot_start_are_reported_and_not_tried_all_the_time(monkeypatch: Any) -> None:
     monkeypatch.setattr(process, "_BOOT", "raise SystemExit('no matplotlib here')")
-    async with ChartRenderer(workers=1, timeout=30) as renderer:
+    async with ChartRenderer(workers=1, timeout=120, start_timeout=120) as renderer:
         with pytest.raises(ChartUnavailable, match="could be started"):
             await renderer.render(price_spec())
         renderer._no_start_before += 30.0  # a machine may be so slow that a second is over
@@ -197,7 +197,7 @@ async def test_a_worker_slow_to_start_is_given_up(monkeypatch: Any) -> None:
 
 
 async def test_closing_ends_charts_and_workers_within_two_seconds() -> None:
-    renderer = ChartRenderer(workers=2, timeout=30)
+    renderer = ChartRenderer(workers=2, timeout=120, start_timeout=120)
     await renderer.render(price_spec())
     drawn = renderer.stats().drawn
     flying = [asyncio.create_task(renderer.render(chart)) for chart in variants(40)]
@@ -219,7 +219,7 @@ async def test_closing_ends_charts_and_workers_within_two_seconds() -> None:
 
 @needs_stop
 async def test_closing_kills_a_worker_that_does_not_stop() -> None:
-    renderer = ChartRenderer(workers=1)
+    renderer = ChartRenderer(workers=1, start_timeout=120)
     await renderer.warm()
     (stuck,) = renderer.worker_pids
     os.kill(stuck, signal.SIGSTOP)

@@ -27,13 +27,13 @@ import asyncio, sys
 from gpuscout.charts import ChartRenderer, alt_text
 from tests.charts.builders import price_spec
 async def main():
-    async with ChartRenderer(workers=1, timeout=30) as renderer:
+    async with ChartRenderer(workers=1, timeout=120, start_timeout=120) as renderer:
         assert (await renderer.render(price_spec())).data and alt_text(price_spec())
 asyncio.run(main())
 print([name for name in ("matplotlib", "numpy", "PIL") if name in sys.modules])
 """
     run = _script(script)
-    out, _ = run.communicate(timeout=120)
+    out, _ = run.communicate(timeout=300)
     assert run.returncode == 0
     assert out.splitlines()[-1] == "[]"
 
@@ -45,7 +45,7 @@ import asyncio
 from gpuscout.charts import ChartRenderer
 from tests.charts.builders import price_spec, compare_spec
 async def main():
-    renderer = ChartRenderer(workers=2, timeout=30)
+    renderer = ChartRenderer(workers=2, timeout=120, start_timeout=120)
     await asyncio.gather(renderer.render(price_spec()), renderer.render(compare_spec()))
     print("pids", *renderer.worker_pids, flush=True)
     await asyncio.sleep(60)

@@ -14,7 +14,7 @@ Client = TestClient  # type: ignore[type-arg]
 
 
 async def test_a_real_chart_in_both_formats(open_web: Opener) -> None:
-    async with ChartRenderer(1, timeout=30) as renderer:
+    async with ChartRenderer(1, timeout=120, start_timeout=120) as renderer:
         client = await open_web(charts=renderer)
         for extension, kind in (("webp", "WEBP"), ("png", "PNG")):
             path = f"/chart/rtx-4090.{extension}?range=7d&platform=vast&tz=Europe/Berlin"
