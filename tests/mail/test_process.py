@@ -12,10 +12,11 @@ from aiohttp import ClientSession
 
 from bot.app import App, build
 from config.settings import ALL_ROLES
-from sandbox.demo import MAIL_KEY, demo_settings, free_port, make_discord
+from sandbox.demo import MAIL_KEY, demo_settings, make_discord
 from sandbox.farm import FarmServer, Market, SimClock
 from sandbox.sendgrid import SandboxSendGrid
 from tests.mail.conftest import until
+from tests.services import free_port
 
 
 async def test_link_welcome_bounce(tmp_path: Path) -> None:
@@ -23,7 +24,7 @@ async def test_link_welcome_bounce(tmp_path: Path) -> None:
     async with FarmServer(Market(1), SimClock(now, now, 1.0)) as farm, SandboxSendGrid(MAIL_KEY) as mail:
         discord = make_discord(tmp_path)
         await discord.start(port=0)
-        web_port, _ = free_port("127.0.0.1", 0)
+        web_port = free_port()
         mail.events.url = f"http://127.0.0.1:{web_port}/webhooks/sendgrid"
         settings = demo_settings(tmp_path, farm.url, discord, web_port, None, mail)
         stop, ready = asyncio.Event(), asyncio.Event()
